@@ -268,19 +268,19 @@ class Demo:
         self.step("What an operator and an auditor find")
         dynamodb = self.sandbox.resource("dynamodb", ACCOUNT, REGION)
         record = dynamodb.Table(outputs["state_table_name"]).get_item(Key={"operation_id": operation_id})["Item"]
-        shown = ["operation_id", "status", "phase", "started_at", "finished_at", "audit_head"]
+        shown = ["operation_id", "status", "phase", "started_at", "finished_at", "audit_hash"]
         self.console.print(
             rows_table("AuroraRestoreState", ["attribute", "value"], [(k, record.get(k, "")) for k in shown])
         )
-        resources = [(r["kind"], r["identifier"], r["status"]) for r in record["resources"]]
-        self.console.print(rows_table("its resources", ["kind", "identifier", "status"], resources))
+        resources = [(r["kind"], r["identifier"], r["state"]) for r in record["resources"]]
+        self.console.print(rows_table("its resources", ["kind", "identifier", "state"], resources))
         self.must(record["status"] == "SUCCEEDED", "the record says SUCCEEDED")
         audit = dynamodb.Table(outputs["audit_table_name"]).query(
             KeyConditionExpression="operation_id = :o", ExpressionAttributeValues={":o": operation_id}
         )["Items"]
-        lines = [(e["event_id"][:8], e["timestamp"], e["event_type"], e["step"], str(e["hash"])[:12]) for e in audit]
+        lines = [(e["sequence"], e["at"], e["event"], e["step"], str(e["hash"])[:12]) for e in audit]
         self.console.print(rows_table("AuroraRestoreAudit", ["sequence", "time", "event", "step", "hash"], lines))
-        self.must(audit[-1]["hash"] == record["audit_head"], "the audit chain ends at the record's head hash")
+        self.must(audit[-1]["hash"] == record["audit_hash"], "the audit chain ends at the record's head hash")
         messages = [m for m in self.sandbox.messages() if operation_id in m["message"]]
         self.must(bool(messages), "a notification was published")
         if messages:

@@ -1,0 +1,241 @@
+"""What goes wrong, and how it ends: the code, the record, the message, and nothing left half-made."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from sandbox import samples
+from sandbox.faults import Fault
+from tests.workflow.support import Deployment, assert_audited, assert_failed
+
+GOOD = {"target_cluster_id": "never-made", "snapshot_identifier": "source-mysql-snapshot"}
+WITHOUT_SOURCE = {"target_cluster_id": "never-made"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (
+            {"snapshot_date": "2026-13-01", "source_cluster_id": "source-mysql", "snapshot_identifier": None},
+            "ARP-SNAP-CHECK-004",
+            "snapshot_date",
+        ),
+        ({"db_instance_clas": "db.r6g.large"}, "ARP-GENERAL-011", "db_instance_class"),
+        ({"snapshot_identifier": None}, "ARP-SNAP-CHECK-005", "snapshot_identifier"),
+        ({"snapshot_identifier": None, "source_cluster_id": "source-mysql"}, "ARP-SNAP-CHECK-005", "snapshot_date"),
+        ({"snapshot_date": "2026-11-01", "source_cluster_id": "source-mysql"}, "ARP-GENERAL-013", "snapshot_date"),
+        ({"target_cluster_id": "two--hyphens"}, "ARP-GENERAL-002", "target_cluster_id"),
+        ({"target_cluster_id": "1-digit-first"}, "ARP-GENERAL-002", "target_cluster_id"),
+        ({"target_cluster_id": "ends-with-"}, "ARP-GENERAL-002", "target_cluster_id"),
+        ({"target_cluster_id": "x" * 64}, "ARP-GENERAL-002", "target_cluster_id"),
+        ({"target_cluster_id": None}, "ARP-GENERAL-001", "target_cluster_id"),
+        ({"target_cluster_id": "source-mysql"}, "ARP-RESTORE-009", "source-mysql"),
+        ({"snapshot_identifier": "no-such-snapshot"}, "ARP-SNAP-CHECK-001", "no-such-snapshot"),
+        (
+            {"snapshot_identifier": "arn:aws:rds:us-east-1:111122223333:cluster-snapshot:elsewhere"},
+            "ARP-SNAP-CHECK-006",
+            "us-east-1",
+        ),
+        ({"db_instance_class": "db.r99.gigantic"}, "ARP-RESTORE-006", "db.r99.gigantic"),
+        ({"db_parameter_group_name": "no-such-group"}, "ARP-RESTORE-005", "no-such-group"),
+        (
+            {"db_cluster_parameter_group_name": "default.aurora-postgresql15"},
+            "ARP-RESTORE-005",
+            "default.aurora-postgresql15",
+        ),
+        ({"db_subnet_group_name": "no-such-subnets"}, "ARP-RESTORE-003", "no-such-subnets"),
+        ({"engine_version": "8.0.mysql_aurora.3.04.0"}, "ARP-RESTORE-010", "engine_version"),
+        (
+            {"users": [{"name": "shop; DROP TABLE x", "access": "read_only", "databases": ["roastery"]}]},
+            "ARP-GENERAL-002",
+            "users",
+        ),
+        ({"readers": 16}, "ARP-GENERAL-002", "readers"),
+        ({"target_region": "us-east-1"}, "ARP-GENERAL-002", "target_region"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_created(
+    deployment: Deployment, mysql_source: samples.Source, change: dict[str, Any], code: str, said: str
+) -> None:
+    request = {k: v for k, v in {**GOOD, **change}.items() if v is not None}
+    before = len(deployment.sandbox.recorder.calls())
+
+    execution = deployment.run(request)
+
+    assert_failed(execution, code)
+    assert said in str(execution.cause)
+    writes = {
+        c.operation
+        for c in deployment.sandbox.recorder.calls()[before:]
+        if c.service == "rds" and not c.operation.startswith(("Describe", "List"))
+    }
+    assert writes == set()
+    assert "RestoreCluster" not in execution.states
+
+
+@pytest.mark.parametrize("request_", ["just text", ["a", "list"], 42, None])
+def test_input_that_is_no_object_fails_with_a_code(deployment: Deployment, request_: Any) -> None:
+    execution = deployment.run(request_)
+    assert_failed(execution, "ARP-GENERAL-002")
+
+
+def test_a_snapshot_that_is_still_creating_is_refused(deployment: Deployment, mysql_source: samples.Source) -> None:
+    rds = deployment.client("rds")
+    name = f"slow-{uuid.uuid4().hex[:8]}"
+    arn = deployment.client("rds").create_db_cluster_snapshot(
+        DBClusterSnapshotIdentifier=name, DBClusterIdentifier=mysql_source.cluster_id
+    )["DBClusterSnapshot"]["DBClusterSnapshotArn"]
+    deployment.sandbox.rds.hold_status(arn, "creating")
+    execution = deployment.run({**GOOD, "snapshot_identifier": name})
+    assert_failed(execution, "ARP-SNAP-CHECK-002")
+    deployment.sandbox.rds.release_status(arn)
+    rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+
+
+def test_a_second_execution_of_an_operation_is_refused_and_touches_nothing(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    request = {**GOOD, "target_cluster_id": target, "operation_id": f"op-{target}"}
+    first = deployment.run(request)
+    assert first.status == "SUCCEEDED", first.cause
+
+    second = deployment.run({**request, "target_cluster_id": f"{target}-b"})
+
+    assert second.status == "FAILED"
+    assert second.error == "DuplicateOperation"
+    assert "ARP-GENERAL-012" in str(second.cause)
+    assert "Compensate" not in second.states
+    assert second.record == first.record
+    assert second.trail == first.trail
+    assert deployment.cluster(target) is not None
+
+
+@pytest.mark.parametrize(
+    ("effect", "code"),
+    [("raise", "ARP-GENERAL-010"), ("timeout", "ARP-GENERAL-006"), ("deny", "ARP-GENERAL-014")],
+)
+@pytest.mark.parametrize("function", ["snapshot-check", "restore-snapshot", "configure-cluster"])
+def test_a_lambda_that_raises_times_out_or_is_denied_ends_in_failed(
+    deployment: Deployment, mysql_source: samples.Source, target: str, function: str, effect: Any, code: str
+) -> None:
+    deployment.sandbox.faults.add(Fault(function=f"*{function}", effect=effect, error="RuntimeError", times=None))
+    execution = deployment.run({**GOOD, "target_cluster_id": target})
+    assert_failed(execution, code)
+    assert deployment.cluster(target) is None or deployment.cluster(target)["Status"] == "deleting"  # type: ignore[index]
+
+
+def test_denied_by_its_role_a_step_fails_with_its_code(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    deployment.sandbox.faults.add(
+        Fault(service="rds", operation="RestoreDBClusterFromSnapshot", error="AccessDenied", status=403, times=None)
+    )
+    execution = deployment.run({**GOOD, "target_cluster_id": target})
+    assert_failed(execution, "ARP-GENERAL-014")
+    assert deployment.cluster(target) is None
+
+
+@pytest.mark.parametrize("status", ["incompatible-network", "restore-failed", "inaccessible-encryption-credentials"])
+def test_a_terminal_status_fails_at_once_with_the_events_that_explain_it(
+    deployment: Deployment, mysql_source: samples.Source, target: str, status: str
+) -> None:
+    message = f"The sandbox explains {status}"
+    deployment.sandbox.rds.fail_resource(target, status, message)
+    execution = deployment.run({**GOOD, "target_cluster_id": target})
+    assert_failed(execution, "ARP-RESTORE-STATUS-001")
+    assert message in str(execution.record)
+    assert status in str(execution.cause)
+    deployment.sandbox.clock.advance(3600)
+    assert deployment.cluster(target) is None, "a failure before the writer is available cleans up"
+    assert {r["state"] for r in execution.record["resources"]} == {"DELETED"}  # type: ignore[index]
+    assert execution.record["expires_at"] > 0  # type: ignore[index]
+
+
+def test_a_failure_after_the_writer_is_there_keeps_what_was_made_and_says_so(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    checks = [{"name": "orders", "database": "roastery", "sql": "SELECT COUNT(*) FROM orders", "equals": 1000}]
+    execution = deployment.run({**GOOD, "target_cluster_id": target, "checks": checks})
+    assert_failed(execution, "ARP-VERIFY-001")
+    assert "1000" in str(execution.cause)
+    cluster = deployment.cluster(target)
+    assert cluster is not None
+    assert cluster["Status"] == "available"
+    assert target in execution.messages[0]["message"]
+    assert "KEPT" in str(execution.record)
+    assert "expires_at" not in execution.record  # type: ignore[operator]
+
+
+def test_what_fails_after_verification_is_a_warning_on_a_good_restore(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    deployment.sandbox.faults.add(Fault(function="*-cleanup", effect="raise", error="RuntimeError", times=None))
+    deployment.sandbox.faults.add(
+        Fault(service="sns", operation="Publish", error="InternalFailure", status=500, times=None)
+    )
+    execution = deployment.run({**GOOD, "target_cluster_id": target})
+    assert execution.status == "SUCCEEDED"
+    assert execution.record is not None
+    assert execution.record["status"] == "SUCCEEDED"
+    assert len(execution.record["warnings"]) == 2
+    assert "Compensate" not in execution.states
+    assert_audited(execution)
+
+
+def test_compensation_that_cannot_work_still_ends_as_failed_and_notified(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    deployment.sandbox.rds.fail_resource(target, "restore-failed", "no luck")
+    deployment.sandbox.faults.add(Fault(function="*-compensate", effect="raise", error="RuntimeError", times=None))
+    execution = deployment.run({**GOOD, "target_cluster_id": target})
+    assert_failed(execution, "ARP-RESTORE-STATUS-001")
+
+
+def test_a_notification_that_fails_on_the_failure_road_still_fails_the_execution(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    deployment.sandbox.rds.fail_resource(target, "restore-failed", "no luck")
+    deployment.sandbox.faults.add(
+        Fault(function="*-sns-notification", effect="raise", error="RuntimeError", times=None)
+    )
+    execution = deployment.run({**GOOD, "target_cluster_id": target})
+    assert execution.status == "FAILED"
+    assert execution.states[-1] == "RestoreFailedUnreported"
+    assert execution.record is not None
+    assert execution.record["status"] == "FAILED"
+
+
+@pytest.mark.parametrize("operation", ["RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInstance"])
+@pytest.mark.parametrize("done", [False, True])
+def test_a_call_that_is_throttled_or_whose_answer_is_lost_is_retried_without_harm(
+    deployment: Deployment, mysql_source: samples.Source, target: str, operation: str, done: bool
+) -> None:
+    deployment.sandbox.faults.add(
+        Fault(service="rds", operation=operation, principal="*:assumed-role/*", error="Throttling", times=8, done=done)
+    )
+    execution = deployment.run({**GOOD, "target_cluster_id": target, "readers": 1})
+    assert execution.status == "SUCCEEDED", execution.cause
+    cluster = deployment.cluster(target)
+    assert cluster is not None
+    assert len(cluster["DBClusterMembers"]) == 2
+
+
+def test_an_unknown_status_is_waited_for(deployment: Deployment, mysql_source: samples.Source, target: str) -> None:
+    deployment.sandbox.rds.hold_status(target, "polishing")
+    arn = deployment.start({**GOOD, "target_cluster_id": target})
+    deployment.sandbox.clock.call_later(7200, lambda: deployment.sandbox.rds.release_status(target))
+    execution = deployment.wait(arn)
+    assert execution.status == "SUCCEEDED", execution.cause
+
+
+def test_a_phase_that_passes_its_deadline_fails_with_what_it_last_saw(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    deployment.sandbox.rds.hold_status(target, "migrating")
+    execution = deployment.run({**GOOD, "target_cluster_id": target})
+    deployment.sandbox.rds.release_status(target)
+    assert_failed(execution, "ARP-GENERAL-006")
+    assert "migrating" in str(execution.cause)
