@@ -49,7 +49,7 @@ class AwsError(Exception):
         self.status = status
 
 
-class NotEmulated(AwsError):
+class NotEmulated(AwsError):  # noqa: N818  the code on the wire is its name  # noqa: N818  the code on the wire is its name
     """The sandbox does not emulate what was asked; it says so instead of answering as if it did."""
 
     def __init__(self, what: str, hint: str = "") -> None:

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
-from sandbox.server import Sandbox
 
 from sandbox import samples
+from sandbox.server import Sandbox
 from sandbox.terraform import TerraformRoot
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,7 +176,9 @@ class Demo:
             {
                 "region": REGION,
                 "subnet_ids": network.subnet_ids[:2],
-                "security_group_ids": [network.security_group_id],
+                "lambda_security_group_ids": [network.security_group_id],
+                "cluster_security_group_ids": [network.security_group_id],
+                "table_deletion_protection": False,
                 "db_subnet_group_name": network.db_subnet_group_name,
                 "extra_ca_pem": self.sandbox.ca_pem,
             },

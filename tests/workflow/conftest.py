@@ -33,7 +33,9 @@ def simple_variables(sandbox: Sandbox, network: samples.Network) -> dict[str, An
     return {
         "region": REGION,
         "subnet_ids": network.subnet_ids[:2],
-        "security_group_ids": [network.security_group_id],
+        "lambda_security_group_ids": [network.security_group_id],
+        "cluster_security_group_ids": [network.security_group_id],
+        "table_deletion_protection": False,
         "db_subnet_group_name": network.db_subnet_group_name,
         "extra_ca_pem": sandbox.ca_pem,
     }

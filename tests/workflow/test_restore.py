@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 
 from sandbox import samples
-from tests.workflow.support import REGION, Deployment, Execution, assert_audited
+from tests.workflow.support import Deployment, Execution, assert_audited
 
 USERS = [
     {"name": "shop_app", "access": "read_write", "databases": [samples.DATABASE]},
@@ -138,7 +139,7 @@ def test_by_cluster_and_utc_date_the_newest_available_snapshot_is_taken(
 def test_an_automated_snapshot_is_restored_by_its_name(
     deployment: Deployment, mysql_source: samples.Source, target: str
 ) -> None:
-    name = deployment.sandbox.rds.take_automated_snapshot("111122223333", REGION, mysql_source.cluster_id)
+    name = deployment.sandbox.take_automated_snapshot(mysql_source.cluster_id).split(":cluster-snapshot:")[1]
     deployment.sandbox.clock.advance(600)
     execution = deployment.run({"snapshot_identifier": name, "target_cluster_id": target})
     assert succeeded(execution)["plan"]["snapshot_identifier"] == name
@@ -199,13 +200,10 @@ def test_every_log_line_of_every_function_carries_the_operation_id(
 ) -> None:
     execution = deployment.run(request_for(mysql_source, target, operation_id=f"log-{target}"))
     succeeded(execution)
-    import json
-
     seen = set()
     for function, arn in deployment.outputs["function_arns"].items():
         group = "/aws/lambda/" + re.sub(r":\d+$", "", arn).rsplit(":", 1)[1]
-        for event in deployment.sandbox.logs(group):
-            line = event["message"]
+        for line in deployment.sandbox.logs(group):
             if f"log-{target}" not in line or not line.lstrip().startswith("{"):
                 continue
             seen.add(function)

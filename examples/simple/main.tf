@@ -1,0 +1,36 @@
+provider "aws" {
+  region = var.region
+}
+
+module "aurora_restore" {
+  source = "../.."
+
+  name        = var.name
+  environment = var.environment
+  tags        = var.tags
+
+  # Where the functions that connect to restored clusters sit: the clusters' security groups must let theirs in.
+  vpc_config = {
+    subnet_ids         = var.subnet_ids
+    security_group_ids = var.lambda_security_group_ids
+  }
+
+  # What is the same for every restore; an execution's input overrides it field by field.
+  defaults = {
+    db_subnet_group_name   = var.db_subnet_group_name
+    vpc_security_group_ids = var.cluster_security_group_ids
+    db_instance_class      = var.db_instance_class
+  }
+
+  database = {
+    extra_ca_pem = var.extra_ca_pem
+  }
+
+  notifications = {
+    subscriptions = var.notification_email == null ? {} : {
+      team = { protocol = "email", endpoint = var.notification_email }
+    }
+  }
+
+  table_deletion_protection = var.table_deletion_protection
+}

@@ -1,0 +1,132 @@
+"""What a failure leaves behind: cleaned up before the writer was available, kept after it.
+
+Works from the recorded intents, since a crash between a create call and its save leaves nothing else, and deletes only
+what bears the operation's tag. Like an Observe, one call does what can be done now and says whether to come again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from aurora_restore import names
+from aurora_restore.engine.aurora import Aurora
+from aurora_restore.errors import ResourceBusy, RestoreError, Throttled, translate, wire_code
+from aurora_restore.model import Record, Resource, ResourceState, parse_time
+from aurora_restore.readiness import Described, normal_status
+
+INSTANCE: Final = "db-instance"
+CLUSTER: Final = "db-cluster"
+
+APPEARS_WITHIN: Final = 60.0
+"""Seconds in which the create call of a lost step may still take effect after its intent was recorded."""
+
+
+def keeps(record: Record) -> bool:
+    """A failure after the writer was available leaves a database that someone can look at, and go on with."""
+    return record.ready("writer")
+
+
+@dataclass
+class Sweep:
+    """What one pass over the operation's resources found and did."""
+
+    resources: list[Resource] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+
+    def add(self, resource: Resource, state: ResourceState, *, pending: str | None = None) -> None:
+        """Note a resource's new state."""
+        self.resources.append(replace(resource, state=state))
+        if pending:
+            self.pending.append(f"{resource.kind} {resource.identifier}: {pending}")
+
+    def stick(self, resource: Resource, error: RestoreError) -> None:
+        """Note that a resource cannot be deleted, and why."""
+        self.resources.append(resource)
+        self.stuck.append(f"{resource.kind} {resource.identifier}: {error.cause}")
+
+
+def sweep(aurora: Aurora, record: Record, now: datetime) -> Sweep:
+    """One pass: instances first, then the cluster as soon as all of them are going."""
+    found = Sweep()
+    for resource in _of_kind(record, INSTANCE):
+        _remove(found, resource, aurora.instance(resource.identifier), "DBInstanceStatus", aurora, now)
+    going = {ResourceState.DELETED, ResourceState.DELETING, ResourceState.FOREIGN}
+    blocked = any(resource.state not in going for resource in found.resources)
+    for resource in _of_kind(record, CLUSTER):
+        if blocked:
+            found.add(resource, resource.state, pending="waits for its instances")
+        else:
+            _remove(found, resource, aurora.cluster(resource.identifier), "Status", aurora, now)
+    return found
+
+
+def _of_kind(record: Record, kind: str) -> list[Resource]:
+    return [resource for resource in record.resources if resource.kind == kind and resource.state.ours]
+
+
+def _remove(
+    found: Sweep, resource: Resource, described: Described | None, status_field: str, aurora: Aurora, now: datetime
+) -> None:
+    if described is None:
+        if resource.state is ResourceState.INTENDED and _may_appear(resource, now):
+            found.add(resource, resource.state, pending="may still appear")
+        else:
+            found.add(resource, ResourceState.DELETED)
+        return
+    if not names.bears_tag(described.get("TagList"), resource.tag):
+        found.add(resource, ResourceState.FOREIGN)
+        return
+    status = normal_status(described.get(status_field))
+    if status == "deleting":
+        found.add(resource, ResourceState.DELETING, pending="is being deleted")
+        return
+    try:
+        if resource.kind == INSTANCE:
+            aurora.delete_instance(resource.identifier)
+        else:
+            aurora.delete_cluster(resource.identifier)
+    except ClientError as error:
+        ours = translate(error, "rds")
+        if wire_code(error) in {"DBInstanceNotFound", "DBClusterNotFound"}:
+            found.add(resource, ResourceState.DELETED)
+        elif isinstance(ours, ResourceBusy):
+            found.add(resource, resource.state, pending=f"cannot be deleted while it is {status}")
+        elif isinstance(ours, Throttled):
+            raise ours from error
+        else:
+            found.stick(resource, ours)
+    else:
+        found.add(resource, ResourceState.DELETING, pending="is being deleted")
+
+
+def _may_appear(resource: Resource, now: datetime) -> bool:
+    if resource.intended_at is None:
+        return False
+    return (now - parse_time(resource.intended_at)).total_seconds() < APPEARS_WITHIN
+
+
+def with_states(record: Record, resources: list[Resource]) -> Record:
+    """The record with the resources' new states."""
+    for resource in resources:
+        record = record.with_resource(resource)
+    return record
+
+
+def kept(record: Record) -> Record:
+    """The record of a failure that keeps what was made."""
+    return with_states(
+        record, [replace(item, state=ResourceState.KEPT) for item in record.resources if item.state.ours]
+    )
+
+
+def report(
+    policy: str, started_at: str, *, outcome: str | None = None, left: list[str] | None = None
+) -> Mapping[str, Any]:
+    """What the record says of the compensation."""
+    return {"policy": policy, "started_at": started_at, "outcome": outcome or "running", "left": left or []}

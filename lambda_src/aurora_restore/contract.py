@@ -1,0 +1,333 @@
+"""The request: from whatever JSON came in to a typed `Request`, or to errors that say what to change.
+
+`request.schema.json` is the contract: fields, types, patterns, aliases. What a schema cannot say well (that fields go
+together, that a day exists, RDS's rules for names) is said here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from aurora_restore import names
+from aurora_restore.errors import (
+    ConflictingFields,
+    InvalidParameter,
+    InvalidSnapshotDate,
+    MissingParameter,
+    MissingSource,
+    RestoreError,
+    SnapshotElsewhere,
+    UnknownField,
+    UnsupportedSnapshot,
+    together,
+)
+from aurora_restore.model import Request
+from aurora_restore.settings import Settings
+
+SCHEMA_FILE: Final = Path(__file__).with_name("request.schema.json")
+MAX_TAGS: Final = 50  # AWS's limit for any resource
+
+Fields = dict[str, Any]
+
+
+@cache
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of the request."""
+    loaded: Mapping[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return loaded
+
+
+@cache
+def aliases() -> Mapping[str, str]:
+    """Accepted other names, each with the field that it stands for."""
+    return {alias: name for name, spec in schema()["properties"].items() for alias in spec.get("x-aliases", ())}
+
+
+def parse(raw: object, *, defaults: object, operation_id: str, settings: Settings, now: datetime) -> Request:
+    """The request with the deployment's defaults beneath it; raises one error that names all findings."""
+    problems: list[RestoreError] = []
+    given = _normalised(raw, "the request", problems)
+    fallback = _normalised(defaults, "the deployment's defaults", problems)
+    if "operation_id" in fallback:
+        problems.append(
+            InvalidParameter("operation_id cannot have a default: it names one operation", field="operation_id")
+        )
+    merged = merge(given, fallback)
+    if problems:
+        raise together(problems)
+
+    problems += _source_problems(merged)
+    problems += _schema_problems(merged, from_defaults=merged.keys() - given.keys())
+    if not problems:
+        problems += _rule_problems(merged, settings, now)
+    if problems:
+        raise together(problems)
+
+    return Request.from_mapping(
+        {
+            # JSON knows one kind of number: 2.0 is a valid integer to a schema.
+            **{name: int(value) if _whole(name, value) else value for name, value in merged.items()},
+            "operation_id": operation_id,
+            "target_cluster_id": names.normal_identifier(merged["target_cluster_id"]),
+            "source_region": settings.region,
+            "target_region": settings.region,
+        }
+    )
+
+
+def merge(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
+    """The defaults beneath the request, field by field; null takes a default away.
+
+    What says *which* snapshot (identifier or date) displaces what the defaults say of it, and an identifier needs no
+    source cluster: otherwise a default would turn a good request into a contradiction.
+    """
+    displaced: set[str] = set()
+    if given.keys() & {"snapshot_identifier", "snapshot_date", "source_cluster_id"}:
+        displaced |= {"snapshot_identifier", "snapshot_date"}
+    if "snapshot_identifier" in given:
+        displaced.add("source_cluster_id")
+    beneath = {name: value for name, value in defaults.items() if name not in displaced}
+    return {name: value for name, value in {**beneath, **given}.items() if value is not None}
+
+
+def _normalised(raw: object, where: str, problems: list[RestoreError]) -> Fields:
+    """Known names only, aliases replaced; what is wrong goes to ``problems``."""
+    if not isinstance(raw, Mapping):
+        problems.append(InvalidParameter(f"A JSON object is expected for {where}, not {_kind(raw)}"))
+        return {}
+    known = schema()["properties"]
+    fields: Fields = {}
+    for given, value in raw.items():
+        name = aliases().get(given, given)
+        if name not in known:
+            nearest = difflib.get_close_matches(str(given), [*known, *aliases()], n=1)
+            hint = f"did you mean {aliases().get(nearest[0], nearest[0])!r}?" if nearest else "no field is like it."
+            problems.append(UnknownField(f"{where[0].upper()}{where[1:]} has no field {given!r}; {hint}", field=given))
+        elif name in fields and fields[name] != value:
+            problems.append(ConflictingFields(f"{name!r} is given twice, once as {given!r}", field=name))
+        else:
+            fields[name] = value
+    return fields
+
+
+def _whole(name: str, value: object) -> bool:
+    return isinstance(value, float) and schema()["properties"][name].get("type") == "integer"
+
+
+# --- rules ----------------------------------------------------------------------------------------------------------
+
+
+def _source_problems(fields: Fields) -> Iterator[RestoreError]:
+    by_name, by_date = "snapshot_identifier" in fields, "snapshot_date" in fields
+    if by_name and by_date:
+        yield ConflictingFields(
+            "Both snapshot_identifier and snapshot_date are given; a restore has one source", field="snapshot_date"
+        )
+    elif by_date and "source_cluster_id" not in fields:
+        yield MissingSource("snapshot_date is given without source_cluster_id", field="source_cluster_id")
+    elif "source_cluster_id" in fields and not by_name and not by_date:
+        yield MissingSource(
+            "source_cluster_id is given without snapshot_date: a source cluster alone does not say which snapshot",
+            field="snapshot_date",
+        )
+    elif not by_name and not by_date:
+        yield MissingSource("The request names no snapshot", field="snapshot_identifier")
+
+
+def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterator[RestoreError]:
+    """Rules on a request that fits the schema."""
+    target = fields["target_cluster_id"]
+    if problem := names.identifier_problem(target):
+        yield InvalidParameter(
+            f"target_cluster_id {target!r} is not a cluster identifier: {problem}. Allowed: {names.IDENTIFIER_RULES}",
+            field="target_cluster_id",
+        )
+    if day := fields.get("snapshot_date"):
+        yield from _date_problems(day, now)
+    if snapshot := fields.get("snapshot_identifier"):
+        yield from _snapshot_problems(snapshot, settings)
+    if fields.get("source_region", settings.region) != settings.region:
+        yield SnapshotElsewhere(
+            f"source_region is {fields['source_region']}, but this deployment restores from its own region, "
+            f"{settings.region}",
+            field="source_region",
+        )
+    if fields.get("target_region", settings.region) != settings.region:
+        yield InvalidParameter(
+            f"target_region is {fields['target_region']}, but a deployment restores into its own region, "
+            f"{settings.region}: its functions reach the database there",
+            field="target_region",
+            remedy=f"Leave target_region out, or use a deployment in {fields['target_region']}.",
+        )
+    yield from _scaling_problems(fields)
+    yield from _database_problems(fields, settings)
+    tags = names.operation_tags(
+        deployment=settings.deployment, operation_id="-", tags={**settings.tags, **fields.get("tags", {})}
+    )
+    if len(tags) > MAX_TAGS:
+        yield InvalidParameter(
+            f"With the deployment's own there would be {len(tags)} tags; AWS allows {MAX_TAGS}", field="tags"
+        )
+
+
+def _date_problems(day: str, now: datetime) -> Iterator[RestoreError]:
+    try:
+        parsed = date.fromisoformat(day)
+    except ValueError:
+        yield InvalidSnapshotDate(f"snapshot_date {day!r} is not a day of the calendar", field="snapshot_date")
+        return
+    if parsed > now.date():
+        yield InvalidSnapshotDate(
+            f"snapshot_date {day} lies in the future; it is {now.date().isoformat()} in UTC", field="snapshot_date"
+        )
+
+
+def _snapshot_problems(snapshot: str, settings: Settings) -> Iterator[RestoreError]:
+    if not snapshot.startswith("arn:"):
+        return
+    parts = snapshot.split(":", 6)
+    if len(parts) < 7 or parts[2] != "rds" or not parts[6]:
+        yield InvalidParameter(
+            f"{snapshot!r} is not the ARN of a snapshot "
+            "(arn:<partition>:rds:<region>:<account>:cluster-snapshot:<name>)",
+            field="snapshot_identifier",
+        )
+        return
+    _, _, _, region, account, kind, _ = parts
+    if kind != "cluster-snapshot":
+        yield UnsupportedSnapshot(f"{snapshot} names a {kind}, not a cluster snapshot", field="snapshot_identifier")
+    if (region, account) != (settings.region, settings.account):
+        yield SnapshotElsewhere(
+            f"The snapshot is in region {region} of account {account}; this deployment restores from its own region "
+            f"{settings.region} and account {settings.account} only",
+            field="snapshot_identifier",
+        )
+
+
+def _scaling_problems(fields: Fields) -> Iterator[RestoreError]:
+    scaling = fields.get("serverless_v2_scaling")
+    if fields["db_instance_class"] == "db.serverless" and scaling is None:
+        # RDS refuses a db.serverless instance in a cluster without a range (AUG: Requirements for Serverless v2).
+        yield MissingParameter(
+            "db_instance_class is db.serverless, but serverless_v2_scaling is missing", field="serverless_v2_scaling"
+        )
+    if scaling and scaling["min_capacity"] > scaling["max_capacity"]:
+        yield InvalidParameter(
+            f"min_capacity {scaling['min_capacity']} is above max_capacity {scaling['max_capacity']}",
+            field="serverless_v2_scaling",
+        )
+
+
+def _database_problems(fields: Fields, settings: Settings) -> Iterator[RestoreError]:
+    for name in ("users", "checks"):
+        entries = fields.get(name) or ()
+        if entries and not settings.database_enabled:
+            yield ConflictingFields(
+                f"The request has {name}, but this deployment has no database phase (database = null)",
+                field=name,
+                remedy=f"Leave {name} out, or give the module a 'database' object.",
+            )
+        seen: set[str] = set()
+        for entry in entries:
+            if entry["name"].lower() in seen:
+                yield InvalidParameter(f"{name} has {entry['name']!r} twice", field=name)
+            seen.add(entry["name"].lower())
+
+
+# --- the schema -----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _validator() -> Callable[[Any], Any]:
+    import fastjsonschema  # only snapshot-check validates; no other function pays for it
+
+    # The choice between the sources is left to `_source_problems`, whose words are clearer than those of a oneOf.
+    rules = {name: value for name, value in schema().items() if name != "oneOf"}
+    compiled: Callable[[Any], Any] = fastjsonschema.compile(rules, use_default=False, fast_fail=False)
+    return compiled
+
+
+def _schema_problems(fields: Fields, *, from_defaults: set[str]) -> list[RestoreError]:
+    import fastjsonschema
+
+    try:
+        _validator()(fields)
+    except fastjsonschema.JsonSchemaValuesException as error:
+        return [_explain(single, from_defaults) for single in error.errors]
+    except fastjsonschema.JsonSchemaValueException as error:
+        return [_explain(error, from_defaults)]
+    return []
+
+
+def _explain(error: Any, from_defaults: set[str]) -> RestoreError:
+    """Our error for the validator's: field, what is wrong, what is allowed."""
+    path = [str(part) for part in error.path[1:]]
+    field = ".".join(path) or None
+    root = path[0] if path else ""
+    origin = " (from the deployment's defaults)" if root in from_defaults else ""
+    rule, allowed = error.rule, error.rule_definition
+
+    if rule == "required":
+        missing = [name for name in allowed if name not in error.value]
+        where = f"{field}." if field else ""
+        return MissingParameter(
+            f"{', '.join(where + name for name in missing)} is missing{origin}", field=f"{where}{missing[0]}"
+        )
+    if rule == "additionalProperties" and isinstance(error.value, Mapping) and allowed is False:
+        known = list(error.definition["properties"])
+        unknown = [name for name in error.value if name not in known]
+        nearest = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"allowed: {', '.join(known)}."
+        return UnknownField(f"{field} has no field {unknown[0]!r}{origin}; {hint}", field=f"{field}.{unknown[0]}")
+    if root == "snapshot_date":
+        return InvalidSnapshotDate(
+            f"snapshot_date {error.value!r} has not the form YYYY-MM-DD{origin}", field="snapshot_date"
+        )
+    return InvalidParameter(f"{field} is {_shown(error.value)}{origin}; {_allowed(error)}", field=field)
+
+
+def _allowed(error: Any) -> str:
+    rule, allowed = error.rule, error.rule_definition
+    example = (error.definition or {}).get("examples", [None])[0]
+    such_as = f", such as {json.dumps(example)}" if example is not None else ""
+    match rule:
+        case "type":
+            kinds = allowed if isinstance(allowed, list) else [allowed]
+            return f"it must be of type {' or '.join(kinds)}{such_as}"
+        case "enum":
+            return f"allowed: {', '.join(map(str, allowed))}"
+        case "minimum" | "minItems" | "minLength":
+            return f"at least {allowed} is allowed{such_as}"
+        case "maximum" | "maxItems" | "maxLength" | "maxProperties":
+            return f"at most {allowed} is allowed{such_as}"
+        case "multipleOf":
+            return f"it must be a multiple of {allowed}{such_as}"
+        case "uniqueItems":
+            return "each item may occur once"
+        case "oneOf":
+            return "exactly one of 'equals' and 'at_least' is needed"
+        case "pattern":
+            return f"it must have the form {allowed}{such_as}"
+        case "propertyNames":
+            return f"a key of it has not the form {allowed['pattern']}{such_as}"
+        case _:
+            return f"it breaks the rule {rule!r}{such_as}"
+
+
+def _shown(value: object) -> str:
+    """The value as JSON, shortened; an object is not shown: a password may have been put into it by mistake."""
+    if isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(item, Mapping) for item in value)):
+        return "not as expected"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _kind(value: object) -> str:
+    kinds = {"str": "text", "list": "a list", "NoneType": "null", "bool": "a boolean", "int": "a number"}
+    return kinds.get(type(value).__name__, type(value).__name__)

@@ -1,0 +1,697 @@
+"""Every error of the pipeline, in one table: its class, code, cause, remedy, and whether a retry helps.
+
+The class name is the error name that the state machine sees; the docstring is the general cause. `TABLE` is what the
+troubleshooting guide is generated from. AWS's own errors become ours in `translate`, and what Step Functions hands to
+a Catch becomes ours again in `failure_of`.
+"""
+
+# ruff: noqa: N818 - the class names are the error names of the state machine, made to be read there.
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+
+class RestoreError(Exception):
+    """Base of all errors that the pipeline raises on purpose."""
+
+    code: ClassVar[str] = ""
+    remedy: ClassVar[str] = ""
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        field: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.cause = cause if cause.endswith((".", "?", "!")) else f"{cause}."
+        self.field = field
+        self.details: dict[str, Any] = dict(details or {})
+        self.advice = remedy or self.remedy
+        super().__init__(f"{self.code}: {self.cause} Remedy: {self.advice}")
+
+
+# --- SNAP-CHECK: finding the snapshot -----------------------------------------------------------------------------
+
+
+class SnapshotNotFound(RestoreError):
+    """No snapshot matches the request."""
+
+    code = "ARP-SNAP-CHECK-001"
+    remedy = "Name a snapshot that exists in this account and region, or another snapshot_date (UTC)."
+
+
+class SnapshotNotAvailable(RestoreError):
+    """The snapshot exists, but its status is not 'available'."""
+
+    code = "ARP-SNAP-CHECK-002"
+    remedy = "Wait until the snapshot is 'available', or name another one."
+
+
+class SnapshotAccessDenied(RestoreError):
+    """The snapshot-check function may not describe snapshots."""
+
+    code = "ARP-SNAP-CHECK-003"
+    remedy = (
+        "Allow rds:DescribeDBClusterSnapshots to the snapshot-check role: look for a permissions boundary or a service "
+        "control policy that takes it away."
+    )
+
+
+class InvalidSnapshotDate(RestoreError):
+    """The snapshot date is not a calendar day in the form YYYY-MM-DD, or lies in the future."""
+
+    code = "ARP-SNAP-CHECK-004"
+    remedy = "Give snapshot_date as YYYY-MM-DD; the day is a UTC day, today at the latest."
+
+
+class MissingSource(RestoreError):
+    """The request does not say what to restore from."""
+
+    code = "ARP-SNAP-CHECK-005"
+    remedy = "Give snapshot_identifier, or source_cluster_id together with snapshot_date."
+
+
+class SnapshotElsewhere(RestoreError):
+    """The snapshot lives in another region or belongs to another account."""
+
+    code = "ARP-SNAP-CHECK-006"
+    remedy = "Name a snapshot of this deployment's own account and region: this version restores from there only."
+
+
+class UnsupportedSnapshot(RestoreError):
+    """The snapshot is not one of an Aurora MySQL or Aurora PostgreSQL cluster."""
+
+    code = "ARP-SNAP-CHECK-007"
+    remedy = "Name a cluster snapshot whose engine is aurora-mysql or aurora-postgresql."
+
+
+# --- RESTORE: what the target needs, and making it ----------------------------------------------------------------
+
+
+class SnapshotVanished(RestoreError):
+    """The snapshot was there when it was checked, but RDS no longer found it when the restore began."""
+
+    code = "ARP-RESTORE-001"
+    remedy = "Start again with a snapshot that is kept; automated ones go at the end of their retention period."
+
+
+class RestoreStartFailed(RestoreError):
+    """RDS refused the restore, the modification or the new instance."""
+
+    code = "ARP-RESTORE-002"
+    remedy = "Correct what RDS names in its message, and start a new operation."
+
+
+class SubnetGroupInvalid(RestoreError):
+    """The DB subnet group does not exist, or cannot be used."""
+
+    code = "ARP-RESTORE-003"
+    remedy = "Name an existing DB subnet group that covers at least two availability zones (db_subnet_group_name)."
+
+
+class SecurityGroupInvalid(RestoreError):
+    """A security group does not exist, or is in another VPC than the subnet group."""
+
+    code = "ARP-RESTORE-004"
+    remedy = "Name security groups of the subnet group's VPC (vpc_security_group_ids)."
+
+
+class ParameterGroupInvalid(RestoreError):
+    """A parameter group does not exist, or its family does not fit the engine version."""
+
+    code = "ARP-RESTORE-005"
+    remedy = "Name a parameter group of the engine version's family, or leave it out for the engine's default."
+
+
+class InstanceClassUnavailable(RestoreError):
+    """The instance class is not offered for the engine version in this region."""
+
+    code = "ARP-RESTORE-006"
+    remedy = "Choose a class that is offered (db_instance_class)."
+
+
+class QuotaExceeded(RestoreError):
+    """A quota of the account is used up."""
+
+    code = "ARP-RESTORE-007"
+    remedy = "Delete what is no longer needed, or ask AWS Service Quotas for a higher limit."
+
+
+class NetworkInvalid(RestoreError):
+    """The VPC, its subnets or its zones do not allow the restore."""
+
+    code = "ARP-RESTORE-008"
+    remedy = "Check the subnet group's subnets and zones, and that the security groups are of the same VPC."
+
+
+class TargetExists(RestoreError):
+    """The name of the new cluster, or of one of its instances, is taken."""
+
+    code = "ARP-RESTORE-009"
+    remedy = "Choose another target_cluster_id; the pipeline never deletes a cluster to make room."
+
+
+class EngineDowngrade(RestoreError):
+    """The requested engine version is older than the snapshot's."""
+
+    code = "ARP-RESTORE-010"
+    remedy = "Leave engine_version out for the snapshot's own version, or name a newer one; Aurora cannot go back."
+
+
+class EngineVersionNotOffered(RestoreError):
+    """The engine version is not offered in this region, or the snapshot cannot be upgraded to it."""
+
+    code = "ARP-RESTORE-011"
+    remedy = "Name an engine_version that is offered and is a valid minor upgrade of the snapshot's version."
+
+
+class MajorUpgradeRefused(RestoreError):
+    """The requested engine version is another major version."""
+
+    code = "ARP-RESTORE-012"
+    remedy = "Restore at the snapshot's major version, and upgrade the restored cluster afterwards."
+
+
+class CapacityInsufficient(RestoreError):
+    """AWS has not enough capacity of the class in the zones of the subnet group at the moment."""
+
+    code = "ARP-RESTORE-013"
+    remedy = "Try again later, or with another db_instance_class or a subnet group with more zones."
+
+
+class EncryptionKeyInaccessible(RestoreError):
+    """The KMS key does not exist, is not enabled, or may not be used by the pipeline."""
+
+    code = "ARP-RESTORE-014"
+    remedy = "Enable the key, and let its policy and the function's role allow kms:CreateGrant and kms:DescribeKey."
+
+
+class ExtendedSupportRequired(RestoreError):
+    """The engine version has left standard support and would be enrolled in paid Extended Support."""
+
+    code = "ARP-RESTORE-015"
+    remedy = (
+        "Accept the charge with engine_lifecycle_support = open-source-rds-extended-support, "
+        "or restore a snapshot of a supported major version."
+    )
+
+
+class MasterUserConflict(RestoreError):
+    """A user in the request has the name of the snapshot's master user."""
+
+    code = "ARP-RESTORE-016"
+    remedy = "Choose another user name; the master user's password is in the RDS-managed secret."
+
+
+# --- RESTORE-STATUS: waiting for it -------------------------------------------------------------------------------
+
+
+class ClusterFailed(RestoreError):
+    """RDS put the cluster into a status from which it does not recover by itself."""
+
+    code = "ARP-RESTORE-STATUS-001"
+    remedy = "Read the RDS events in the error's details, correct what they name, and start a new operation."
+
+
+class InstanceFailed(RestoreError):
+    """RDS put an instance into a status from which it does not recover by itself."""
+
+    code = "ARP-RESTORE-STATUS-002"
+    remedy = "Read the RDS events in the error's details, correct what they name, and start a new operation."
+
+
+class ResourceVanished(RestoreError):
+    """A resource that the operation made is gone, or is another one under the same name."""
+
+    code = "ARP-RESTORE-STATUS-003"
+    remedy = "Find out in CloudTrail who deleted or replaced it, and start a new operation."
+
+
+# --- DBUSER: the database users -----------------------------------------------------------------------------------
+
+
+class TransientDatabaseError(RestoreError):
+    """The database could not be reached: a network in between, a name not in DNS yet, or a server that starts."""
+
+    code = "ARP-DBUSER-001"
+    remedy = (
+        "The step is retried by itself. If it goes on: let the cluster's security group admit the function's on the "
+        "database port, and check the route between their subnets, the DNS and the cluster's events."
+    )
+    retryable = True
+
+
+class MasterCredentialsUnavailable(RestoreError):
+    """The master user's secret could not be read, or the database refused it."""
+
+    code = "ARP-DBUSER-002"
+    remedy = "Check that the RDS-managed secret is active and that the function's role may read it."
+
+
+class UserCreationFailed(RestoreError):
+    """The database refused to create a user or to grant what was asked."""
+
+    code = "ARP-DBUSER-003"
+    remedy = "Check the user's name and that the databases exist in the snapshot."
+
+
+class UserSecretFailed(RestoreError):
+    """The secret of a database user could not be read or written."""
+
+    code = "ARP-DBUSER-004"
+    remedy = "Check the secret, its key, and the permissions of the setup-db-users role."
+
+
+class UserAlreadyExists(RestoreError):
+    """A user of that name exists in the snapshot and is not one that may be taken over."""
+
+    code = "ARP-DBUSER-005"
+    remedy = "Choose another user name, or drop the user in the source before the snapshot."
+
+
+class CertificateRejected(RestoreError):
+    """The database's certificate is not signed by a known authority, names another host, or TLS is not offered."""
+
+    code = "ARP-DBUSER-006"
+    remedy = (
+        "Refresh the shipped RDS certificates (scripts/refresh_certificates.py) or give the authority's certificate to "
+        "the module; a name of one's own in front of the cluster endpoint cannot be verified."
+    )
+
+
+# --- VERIFY: is the restored cluster what it should be --------------------------------------------------------------
+
+
+class VerificationFailed(RestoreError):
+    """A check of the request did not give the expected result."""
+
+    code = "ARP-VERIFY-001"
+    remedy = "Compare the check with the data: the snapshot may be older than expected, or the check may be wrong."
+
+
+class VersionMismatch(RestoreError):
+    """The restored cluster does not run the planned engine version."""
+
+    code = "ARP-VERIFY-002"
+    remedy = "Read the cluster's events for an upgrade that failed, and start a new operation."
+
+
+class CheckNotRunnable(RestoreError):
+    """A check of the request could not be run."""
+
+    code = "ARP-VERIFY-003"
+    remedy = "Correct the check's database or SQL."
+
+
+class UserLoginFailed(RestoreError):
+    """A user that was set up cannot log in with the password in its secret."""
+
+    code = "ARP-VERIFY-004"
+    remedy = "Find out who changed the user or its secret since it was set up, and start a new operation."
+
+
+# --- GENERAL --------------------------------------------------------------------------------------------------------
+
+
+class MissingParameter(RestoreError):
+    """A required field is missing in the request and in the deployment's defaults."""
+
+    code = "ARP-GENERAL-001"
+    remedy = "Give the field in the request, or a default for it in the module's 'defaults'."
+
+
+class InvalidParameter(RestoreError):
+    """A field of the request has a value that is not allowed."""
+
+    code = "ARP-GENERAL-002"
+    remedy = "Correct the field; the input reference says what it takes."
+
+
+class ConfigurationInvalid(RestoreError):
+    """The function's environment is incomplete or malformed."""
+
+    code = "ARP-GENERAL-003"
+    remedy = "Apply the Terraform module again; the environment of the functions is its own."
+
+
+class StateLoadFailed(RestoreError):
+    """The operation's record could not be loaded, or belongs to another execution."""
+
+    code = "ARP-GENERAL-004"
+    remedy = "Look up the operation in the state table; start a new operation if its record is gone."
+
+
+class StateSaveFailed(RestoreError):
+    """The operation's record could not be saved."""
+
+    code = "ARP-GENERAL-005"
+    remedy = "Check the state and audit tables and their key; then start a new operation."
+
+
+class OperationTimeout(RestoreError):
+    """A phase passed its deadline, or a function its time limit."""
+
+    code = "ARP-GENERAL-006"
+    remedy = "Look at what it last saw; raise the phase's deadline in the module's 'deadlines' if it was only slow."
+
+
+class Throttled(RestoreError):
+    """AWS limits the rate of calls, or did not answer."""
+
+    code = "ARP-GENERAL-007"
+    remedy = "The step is retried by itself; run fewer operations at once if it goes on."
+    retryable = True
+
+
+class AssumeRoleFailed(RestoreError):
+    """A role could not be assumed."""
+
+    code = "ARP-GENERAL-008"
+    remedy = "Check the role's trust policy and its external id."
+
+
+class StateStoreUnavailable(RestoreError):
+    """DynamoDB refused a call."""
+
+    code = "ARP-GENERAL-009"
+    remedy = "Check that the state and audit tables and their key exist and that the function's role may use them."
+
+
+class InternalError(RestoreError):
+    """The pipeline met a state of affairs that it was not made for."""
+
+    code = "ARP-GENERAL-010"
+    remedy = "Look up the operation_id in the function's log, and report it."
+
+
+class UnknownField(RestoreError):
+    """The request has a field that does not exist."""
+
+    code = "ARP-GENERAL-011"
+    remedy = "Correct the field's name, or leave it out."
+
+
+class DuplicateOperation(RestoreError):
+    """Another execution owns this operation_id."""
+
+    code = "ARP-GENERAL-012"
+    remedy = "Choose another operation_id, or leave it out: the execution's name is taken then."
+
+
+class ConflictingFields(RestoreError):
+    """Two fields of the request, or a field and the deployment, contradict each other."""
+
+    code = "ARP-GENERAL-013"
+    remedy = "Keep one of them."
+
+
+class AccessDenied(RestoreError):
+    """AWS denied a call to the function's role."""
+
+    code = "ARP-GENERAL-014"
+    remedy = "Allow the action that the message names: look at boundaries, service control and key policies too."
+
+
+class AwsCallFailed(RestoreError):
+    """AWS refused a call for a reason of its own."""
+
+    code = "ARP-GENERAL-015"
+    remedy = "Correct what the message names, and start a new operation."
+
+
+class StateConflict(RestoreError):
+    """Too many writers changed the operation's record at the same moment."""
+
+    code = "ARP-GENERAL-016"
+    remedy = "The step is retried by itself."
+    retryable = True
+
+
+class ResourceBusy(RestoreError):
+    """RDS is still busy with the cluster, the instance or the snapshot."""
+
+    code = "ARP-GENERAL-017"
+    remedy = "The step is retried by itself; if it goes on, look at the resource's status and events."
+    retryable = True
+
+
+class NotificationFailed(RestoreError):
+    """The message could not be published."""
+
+    code = "ARP-NOTIFY-001"
+    remedy = "Check the topic, its policy and its key; the state table has the outcome."
+
+
+class CleanupIncomplete(RestoreError):
+    """Something that the operation made could not be deleted, or deletion protection could not be switched on."""
+
+    code = "ARP-CLEANUP-001"
+    remedy = "Finish by hand what the message names."
+
+
+TABLE: Final[tuple[type[RestoreError], ...]] = tuple(RestoreError.__subclasses__())
+"""All errors, in the order in which they are defined here."""
+
+BY_NAME: Final[Mapping[str, type[RestoreError]]] = {error.__name__: error for error in TABLE}
+
+
+# --- AWS's errors become ours ---------------------------------------------------------------------------------------
+
+# Wire codes, which are not the shapes' names (botocore rds service-2.json, "error": {"code"}). The trailing "Fault",
+# which some of them have and others have not, is cut off before the look-up.
+_BY_WIRE_CODE: Final[Mapping[str, type[RestoreError]]] = {
+    "DBClusterSnapshotNotFound": SnapshotVanished,
+    "DBSnapshotNotFound": SnapshotVanished,
+    "DBSubnetGroupNotFound": SubnetGroupInvalid,
+    "DBSubnetGroupDoesNotCoverEnoughAZs": SubnetGroupInvalid,
+    "InvalidDBSubnetGroup": SubnetGroupInvalid,
+    "InvalidDBSubnetGroupState": SubnetGroupInvalid,
+    "DBSecurityGroupNotFound": SecurityGroupInvalid,
+    "InvalidSecurityGroup": SecurityGroupInvalid,
+    "DBClusterParameterGroupNotFound": ParameterGroupInvalid,
+    "DBParameterGroupNotFound": ParameterGroupInvalid,
+    "InstanceQuotaExceeded": QuotaExceeded,
+    "DBClusterQuotaExceeded": QuotaExceeded,
+    "StorageQuotaExceeded": QuotaExceeded,
+    "SnapshotQuotaExceeded": QuotaExceeded,
+    "InvalidVPCNetworkState": NetworkInvalid,
+    "InvalidSubnet": NetworkInvalid,
+    "DefaultVpcDoesNotExist": NetworkInvalid,
+    "NetworkTypeNotSupported": NetworkInvalid,
+    "DBClusterAlreadyExists": TargetExists,
+    "DBInstanceAlreadyExists": TargetExists,
+    "InsufficientDBClusterCapacity": CapacityInsufficient,
+    "InsufficientDBInstanceCapacity": CapacityInsufficient,
+    "InsufficientStorageClusterCapacity": CapacityInsufficient,
+    "KMSKeyNotAccessible": EncryptionKeyInaccessible,
+    "DBClusterNotFound": ResourceVanished,
+    "DBInstanceNotFound": ResourceVanished,
+    "InvalidDBClusterState": ResourceBusy,
+    "InvalidDBInstanceState": ResourceBusy,
+    "InvalidDBClusterSnapshotState": ResourceBusy,
+    "InvalidRestore": RestoreStartFailed,
+    "StorageTypeNotSupported": RestoreStartFailed,
+    "TransactionConflictException": StateConflict,
+}
+
+_THROTTLES: Final = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "LimitExceededException",
+        "SlowDown",
+        "PriorRequestNotComplete",
+        "TransactionInProgressException",
+        "ServiceUnavailable",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalError",
+        "InternalServiceError",
+    }
+)
+
+_DENIED: Final = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AccessDeniedFault",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "UnauthorizedOperation",
+        "NotAuthorized",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "KMSAccessDeniedException",
+        "KMSAccessDenied",
+    }
+)
+
+# RDS answers many kinds of bad input with one of two codes; the message tells them apart.
+_BY_MESSAGE: Final[tuple[tuple[str, type[RestoreError]], ...]] = (
+    ("is earlier than the engine version", EngineDowngrade),
+    ("security group", SecurityGroupInvalid),
+    ("subnet group", SubnetGroupInvalid),
+    ("parameter group", ParameterGroupInvalid),
+    ("parametergroup", ParameterGroupInvalid),
+    ("cannot find version", EngineVersionNotOffered),
+    ("instance class", InstanceClassUnavailable),
+    ("vpc", NetworkInvalid),
+)
+
+
+def wire_code(error: ClientError) -> str:
+    """The error code as AWS sent it, without the trailing "Fault" that only some of RDS's codes have."""
+    return str(error.response.get("Error", {}).get("Code", "")).removesuffix("Fault")
+
+
+def translate(error: ClientError | BotoCoreError, service: str = "") -> RestoreError:
+    """Our error for AWS's, which stays in the details."""
+    response: Mapping[str, Any] = getattr(error, "response", None) or {}
+    if not response:
+        # No answer at all (connection, time-out) or a call that botocore itself refused: its text may quote the
+        # parameters, so only its kind is told.
+        kind = type(error).__name__
+        if kind in {"ParamValidationError", "UnknownServiceError", "NoRegionError"}:
+            return InternalError(f"A call to {service or 'AWS'} was malformed ({kind})")
+        if kind in {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
+            return AccessDenied(f"The function has no credentials for {service or 'AWS'} ({kind})")
+        return Throttled(f"{service or 'AWS'} did not answer ({kind})")
+
+    raw = str(response.get("Error", {}).get("Code", ""))
+    message = str(response.get("Error", {}).get("Message", "")).strip()
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
+    operation = str(getattr(error, "operation_name", ""))
+    cause = f"{operation or service or 'AWS'} answered {raw}: {message}" if message else f"{operation} answered {raw}"
+    details = {"aws_code": raw, "aws_operation": operation, "aws_message": message}
+    return _class_for(raw, message, status, operation)(cause, details=details)
+
+
+def _class_for(raw: str, message: str, status: int, operation: str) -> type[RestoreError]:
+    if raw in _THROTTLES or status in {500, 502, 503, 504}:
+        return Throttled
+    if raw in _DENIED:
+        return SnapshotAccessDenied if operation == "DescribeDBClusterSnapshots" else AccessDenied
+    if operation in {"GetItem", "Query", "UpdateItem", "PutItem", "TransactWriteItems"}:
+        return StateConflict if raw == "TransactionConflictException" else StateStoreUnavailable
+    if operation == "Publish":
+        return NotificationFailed
+    if known := _BY_WIRE_CODE.get(raw.removesuffix("Fault")):
+        return known
+    if raw in {"InvalidParameterValue", "InvalidParameterCombination"}:
+        text = message.lower()
+        return next((error for needle, error in _BY_MESSAGE if needle in text), RestoreStartFailed)
+    return AwsCallFailed
+
+
+def together(problems: Sequence[RestoreError]) -> RestoreError:
+    """The first of several findings, which names the others: a person corrects them all at once."""
+    first, *others = problems
+    if not others:
+        return first
+    also = [f"{other.code}: {other.cause}" for other in others]
+    cause = f"{first.cause} Further findings: {' '.join(also)}"
+    return type(first)(cause, field=first.field, details={**first.details, "also": also}, remedy=first.advice)
+
+
+# --- what a Catch receives becomes ours again -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error as it is recorded, reported and put on the execution."""
+
+    error: str
+    code: str
+    cause: str
+    remedy: str
+    retryable: bool = False
+    step: str | None = None
+    field: str | None = None
+    details: Mapping[str, Any] = attribute(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """The same text as ``str`` of the error."""
+        return f"{self.code}: {self.cause} Remedy: {self.remedy}"
+
+    @classmethod
+    def of(cls, error: RestoreError, step: str | None = None) -> Failure:
+        """The record of an error that was raised here."""
+        return cls(
+            error=type(error).__name__,
+            code=error.code,
+            cause=error.cause,
+            remedy=error.advice,
+            retryable=error.retryable,
+            step=step,
+            field=error.field,
+            details=error.details,
+        )
+
+    def to_mapping(self) -> dict[str, Any]:
+        """As plain data, without what is empty."""
+        data = {
+            "error": self.error,
+            "code": self.code,
+            "cause": self.cause,
+            "remedy": self.remedy,
+            "retryable": self.retryable,
+            "step": self.step,
+            "field": self.field,
+            "details": dict(self.details),
+        }
+        return {key: value for key, value in data.items() if value is not None and value != {}}
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Failure:
+        """The inverse of `to_mapping`."""
+        return cls(**data)
+
+
+_TIMEOUTS: Final = frozenset({"States.Timeout", "States.HeartbeatTimeout", "Sandbox.Timedout"})
+
+
+def failure_of(caught: Mapping[str, Any]) -> Failure:
+    """The failure behind ``{"Error", "Cause"}``, whether the error was ours, Lambda's or the state machine's."""
+    name = str(caught.get("Error", "")) or "Unknown"
+    message = _error_message(str(caught.get("Cause", "")))
+
+    if known := BY_NAME.get(name):
+        # Our own message: "CODE: cause Remedy: remedy".
+        cause, _, remedy = message.removeprefix(f"{known.code}: ").partition(" Remedy: ")
+        return Failure.of(known(cause or (known.__doc__ or name), remedy=remedy or None))
+    if name in _TIMEOUTS or "Task timed out" in message:
+        return Failure.of(OperationTimeout(f"A step ran out of time ({name}): {message or 'no further word'}"))
+    if name.startswith("Lambda.") and "not authorized" in message:
+        return Failure.of(AccessDenied(f"The state machine could not invoke a function ({name}): {message}"))
+    return Failure.of(InternalError(f"A step ended with {name}: {message or 'no further word'}"))
+
+
+def _error_message(cause: str) -> str:
+    """Lambda's Cause is JSON with ``errorMessage``; anything else is text."""
+    try:
+        parsed = json.loads(cause)
+    except ValueError:
+        return cause
+    if isinstance(parsed, dict):
+        return str(parsed.get("errorMessage", cause))
+    return cause

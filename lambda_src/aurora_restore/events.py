@@ -1,0 +1,43 @@
+"""RDS's own events: some failures show nowhere else (AUG: Amazon RDS event categories and event messages)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aurora_restore.model import Plan, iso
+from aurora_restore.runtime import logger
+
+if TYPE_CHECKING:
+    from types_boto3_rds import RDSClient
+
+NEWEST: Final = 10
+
+
+def since(rds: RDSClient, plan: Plan, began: datetime, now: datetime) -> list[dict[str, str]]:
+    """What RDS said of the cluster and its instances since the operation began, newest last."""
+    sources: list[tuple[Literal["db-cluster", "db-instance"], str]] = [("db-cluster", plan.target_cluster_id)]
+    sources += [("db-instance", instance.identifier) for instance in plan.instances]
+    found: list[dict[str, str]] = []
+    try:
+        for kind, identifier in sources:
+            pages = rds.get_paginator("describe_events").paginate(
+                SourceType=kind, SourceIdentifier=identifier, StartTime=began, EndTime=now
+            )
+            found += [
+                {"at": iso(event["Date"]), "source": identifier, "message": event.get("Message", "")}
+                for page in pages
+                for event in page["Events"]
+            ]
+    except (ClientError, BotoCoreError) as error:
+        # They explain a failure; that they cannot be read must not hide it.
+        logger.warning("events_not_read", extra={"reason": str(error)})
+    return sorted(found, key=lambda event: event["at"])[-NEWEST:]
+
+
+def told(events: list[dict[str, str]]) -> str:
+    """The messages as one phrase for an error's cause; empty when there are none."""
+    messages = [f"{event['source']}: {event['message']}" for event in events]
+    return f" RDS events: {' | '.join(messages)}" if messages else ""

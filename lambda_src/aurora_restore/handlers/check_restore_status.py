@@ -1,0 +1,122 @@
+"""Observe: looks at what a phase waits for, judges it, and says how long to wait; never waits itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aurora_restore import events, metrics, waits
+from aurora_restore.engine.aurora import Aurora
+from aurora_restore.errors import ClusterFailed, InstanceFailed, OperationTimeout, ResourceVanished, RestoreError
+from aurora_restore.model import ClusterFacts, PhaseTiming, Record, WaitPhase, iso, parse_time
+from aurora_restore.readiness import NOT_FOUND, Described, Readiness, State, required_reads
+from aurora_restore.runtime import StepContext, Verdict, logger, step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DEADLINE_OF: Mapping[str, str] = {"writer": "instance", "readers": "instance"}
+
+
+@step(audited=False)
+def handler(ctx: StepContext) -> Verdict:
+    """One look. The record is written only when what is seen has changed."""
+    phase: WaitPhase = ctx.event["phase"]
+    plan = ctx.record.planned
+    before = ctx.record.timings.get(phase) or PhaseTiming(started_at=iso(ctx.now))
+    judged, cluster = Aurora(ctx.aws.rds).observe(phase, plan, seen=before.seen)
+    _same_cluster(ctx.record, cluster)
+    if judged.unknown:
+        logger.warning("unknown_status", extra={"status": judged.status, "detail": judged.detail})
+
+    elapsed = before.elapsed(ctx.now)
+    reads = before.good_reads + 1 if judged.state is State.READY else 0
+    ready = reads >= required_reads(phase)
+    timing = replace(
+        before,
+        status=judged.status,
+        good_reads=min(reads, required_reads(phase)),
+        seen=before.seen or judged.status != NOT_FOUND,
+        ready_at=before.ready_at or (iso(ctx.now) if ready else None),
+    )
+    if timing != before:
+        _save(ctx, phase, timing, judged, cluster if ready else None)
+        if ready and before.ready_at is None:
+            metrics.phase_ready(ctx.settings.deployment, phase, elapsed, ctx.now)
+
+    if judged.state is State.FAILED:
+        raise _failed(ctx, phase, judged)
+    deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)]
+    if not ready and elapsed >= deadline:
+        raise _timed_out(ctx, phase, judged, deadline)
+
+    wait = 0
+    if judged.state is State.READY and not ready:
+        wait = waits.CONFIRM
+    elif not ready:
+        wait = waits.next_wait(
+            phase,
+            elapsed,
+            percent=judged.percent,
+            expected=plan.expected_seconds.get(phase),
+            remaining=deadline - elapsed,
+            floor=ctx.settings.wait_floor_seconds,
+            cap=ctx.settings.wait_cap_seconds,
+        )
+    verdict = {
+        "state": State.READY.value if ready else State.PENDING.value,
+        "wait_seconds": wait,
+        "phase": phase,
+        "status": judged.status,
+        "percent": judged.percent,
+        "detail": judged.detail,
+    }
+    logger.info("observed", extra={"observed": verdict, "elapsed": round(elapsed)})
+    return verdict
+
+
+def _same_cluster(record: Record, cluster: Described | None) -> None:
+    """A name may have been given to another cluster; the resource id tells."""
+    known = record.resource("db-cluster", record.planned.target_cluster_id)
+    if cluster and known and known.resource_id and cluster.get("DbClusterResourceId") != known.resource_id:
+        raise ResourceVanished(f"{known.identifier} is another cluster now than the one that was restored")
+
+
+def _save(ctx: StepContext, phase: str, timing: PhaseTiming, judged: Readiness, cluster: Described | None) -> None:
+    facts = _facts(cluster) if cluster else None
+
+    def seen(record: Record) -> Record:
+        return replace(record.with_timing(phase, timing), cluster=facts or record.cluster)
+
+    event = "phase_ready" if timing.ready_at else "status_seen"
+    ctx.update(event, seen, {"phase": phase, "status": judged.status, "detail": judged.detail})
+
+
+def _facts(cluster: Described) -> ClusterFacts:
+    return ClusterFacts(
+        identifier=cluster["DBClusterIdentifier"],
+        arn=cluster["DBClusterArn"],
+        resource_id=cluster["DbClusterResourceId"],
+        engine_version=cluster["EngineVersion"],
+        port=cluster["Port"],
+        endpoint=cluster.get("Endpoint"),
+        reader_endpoint=cluster.get("ReaderEndpoint"),
+        master_username=cluster.get("MasterUsername"),
+        master_secret_arn=(cluster.get("MasterUserSecret") or {}).get("SecretArn"),
+    )
+
+
+def _failed(ctx: StepContext, phase: str, judged: Readiness) -> RestoreError:
+    found = events.since(ctx.aws.rds, ctx.record.planned, parse_time(ctx.record.started_at), ctx.now)
+    kind: type[RestoreError] = InstanceFailed if phase in {"writer", "readers"} else ClusterFailed
+    if judged.status == NOT_FOUND:
+        kind = ResourceVanished
+    return kind(f"{judged.detail}.{events.told(found)}", details={"status": judged.status, "events": found})
+
+
+def _timed_out(ctx: StepContext, phase: str, judged: Readiness, deadline: int) -> RestoreError:
+    found = events.since(ctx.aws.rds, ctx.record.planned, parse_time(ctx.record.started_at), ctx.now)
+    return OperationTimeout(
+        f"Phase {phase!r} passed its deadline of {deadline} s; last seen: {judged.detail}.{events.told(found)}",
+        details={"phase": phase, "status": judged.status, "events": found},
+    )

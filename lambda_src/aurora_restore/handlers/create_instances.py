@@ -1,0 +1,64 @@
+"""CreateWriter and CreateReaders: the instances of the restored cluster, the writer alone first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aurora_restore.engine.aurora import Aurora, instance_parameters
+from aurora_restore.model import PhaseTiming, Record, Resource, ResourceState, iso
+from aurora_restore.runtime import StepContext, Verdict, step
+
+
+@step()
+def handler(ctx: StepContext) -> Verdict:
+    """Create the instances of the role, or find those that an earlier try has created."""
+    role = str(ctx.event["role"])
+    request, plan = ctx.record.wanted, ctx.record.planned
+    wanted = plan.of_role(role)
+    aurora = Aurora(ctx.aws.rds)
+
+    intents = [
+        Resource(
+            kind="db-instance",
+            identifier=instance.identifier,
+            region=plan.target_region,
+            account=plan.target_account,
+            tag=ctx.operation_id,
+            role=instance.role,
+            intended_at=iso(ctx.now),
+        )
+        for instance in wanted
+        if ctx.record.resource("db-instance", instance.identifier) is None
+    ]
+    if intents:
+
+        def intended(record: Record) -> Record:
+            for intent in intents:
+                record = record.with_resource(intent)
+            return record
+
+        ctx.update("instances_intended", intended, {"instances": [intent.identifier for intent in intents]})
+
+    created: list[Resource] = []
+    for instance in wanted:
+        described = aurora.ensure_instance(instance_parameters(request, plan, instance, ctx.tags), ctx.operation_id)
+        intent = ctx.record.resource("db-instance", instance.identifier)
+        if intent is None:
+            raise LookupError(f"no intent of {instance.identifier}")
+        created.append(
+            replace(
+                intent,
+                state=ResourceState.CREATED,
+                arn=described["DBInstanceArn"],
+                resource_id=described["DbiResourceId"],
+                created_at=iso(ctx.now),
+            )
+        )
+
+    def begun(record: Record) -> Record:
+        for resource in created:
+            record = record.with_resource(resource)
+        return record if role in record.timings else record.with_timing(role, PhaseTiming(iso(ctx.now)))
+
+    ctx.update("instances_created", begun, {"role": role, "instances": [item.identifier for item in created]})
+    return {"role": role, "instances": [instance.identifier for instance in wanted]}

@@ -1,0 +1,47 @@
+"""RestoreCluster: begins the restore of the cluster from its snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aurora_restore import names
+from aurora_restore.engine.aurora import Aurora, restore_parameters
+from aurora_restore.model import PhaseTiming, Record, Resource, ResourceState, iso
+from aurora_restore.runtime import StepContext, Verdict, step
+
+
+@step()
+def handler(ctx: StepContext) -> Verdict:
+    """Restore, or find the restore that an earlier try has begun."""
+    request, plan = ctx.record.wanted, ctx.record.planned
+    aurora = Aurora(ctx.aws.rds)
+    parameters = restore_parameters(request, plan, ctx.tags)
+    aurora.left_for_modify(parameters)  # refuses now what the SDK could not set later either
+
+    intent = ctx.record.resource("db-cluster", plan.target_cluster_id)
+    if intent is None:
+        intent = Resource(
+            kind="db-cluster",
+            identifier=plan.target_cluster_id,
+            region=plan.target_region,
+            account=plan.target_account,
+            tag=ctx.operation_id,
+            intended_at=iso(ctx.now),
+        )
+        ctx.update("restore_intended", lambda record: record.with_resource(intent), {"cluster": intent.identifier})
+
+    cluster = aurora.ensure_cluster(parameters, ctx.operation_id)
+    made = replace(
+        intent,
+        state=ResourceState.CREATED,
+        arn=cluster["DBClusterArn"],
+        resource_id=cluster["DbClusterResourceId"],
+        created_at=iso(ctx.now),
+    )
+
+    def begun(record: Record) -> Record:
+        record = record.with_resource(made)
+        return record if "cluster" in record.timings else record.with_timing("cluster", PhaseTiming(iso(ctx.now)))
+
+    ctx.update("restore_started", begun, {"arn": made.arn, "tags": sorted({names.OPERATION_TAG, names.MANAGED_BY_TAG})})
+    return {"cluster": plan.target_cluster_id, "arn": made.arn}

@@ -1,0 +1,462 @@
+"""The operation's record and what it is made of: typed, immutable, and to and from plain data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final, Literal, Self
+
+from aurora_restore.errors import Failure
+
+SCHEMA_VERSION: Final = 1
+"""Version of the record's layout; a reader refuses a newer one."""
+
+Plain = dict[str, Any]
+WaitPhase = Literal["cluster", "configure", "writer", "readers", "compensate"]
+
+
+class Status(StrEnum):
+    """What has become of an operation."""
+
+    PLANNED = "PLANNED"
+    QUEUED = "QUEUED"
+    IN_PROGRESS = "IN_PROGRESS"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    ROLLED_BACK = "ROLLED_BACK"
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more will happen to the operation by itself."""
+        return self not in {Status.PLANNED, Status.QUEUED, Status.IN_PROGRESS}
+
+
+class ResourceState(StrEnum):
+    """Where a resource of the operation stands."""
+
+    INTENDED = "INTENDED"
+    """About to be created, or the call's answer was lost."""
+    CREATED = "CREATED"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+    KEPT = "KEPT"
+    """Left alive after a failure."""
+    HANDED_OVER = "HANDED_OVER"
+    """The operation succeeded: it is the user's now."""
+    FOREIGN = "FOREIGN"
+    """Found under the intended name, but without this operation's tag: never touched."""
+
+    @property
+    def ours(self) -> bool:
+        """The operation still answers for it."""
+        return self not in {ResourceState.DELETED, ResourceState.HANDED_OVER, ResourceState.FOREIGN}
+
+
+def iso(moment: datetime) -> str:
+    """A moment as text, in UTC, to the millisecond; sorts as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """The inverse of `iso`; also reads what Step Functions writes."""
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+# --- the request ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ServerlessScaling:
+    """The range of a Serverless v2 cluster, in Aurora capacity units."""
+
+    min_capacity: float
+    max_capacity: float
+
+
+@dataclass(frozen=True)
+class User:
+    """A database user to create."""
+
+    name: str
+    access: Literal["read_write", "read_only"]
+    databases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A query on the restored data, and what it must answer; exactly one of ``equals`` and ``at_least`` is set."""
+
+    name: str
+    database: str
+    sql: str
+    equals: Any = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A validated request, the deployment's defaults beneath it. The fields are described in request.schema.json."""
+
+    operation_id: str
+    target_cluster_id: str
+    target_region: str
+    source_region: str
+    db_instance_class: str
+    db_subnet_group_name: str
+    vpc_security_group_ids: tuple[str, ...]
+    source_cluster_id: str | None = None
+    snapshot_date: str | None = None
+    snapshot_identifier: str | None = None
+    engine_version: str | None = None
+    engine_lifecycle_support: str | None = None
+    readers: int = 0
+    port: int | None = None
+    db_parameter_group_name: str | None = None
+    db_cluster_parameter_group_name: str | None = None
+    kms_key_id: str | None = None
+    storage_type: str | None = None
+    deletion_protection: bool = False
+    copy_tags_to_snapshot: bool = True
+    auto_minor_version_upgrade: bool | None = None
+    enable_iam_database_authentication: bool | None = None
+    enable_cloudwatch_logs_exports: tuple[str, ...] = ()
+    backup_retention_period: int | None = None
+    preferred_backup_window: str | None = None
+    preferred_maintenance_window: str | None = None
+    serverless_v2_scaling: ServerlessScaling | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    users: tuple[User, ...] = ()
+    checks: tuple[Check, ...] = ()
+    requested_by: str | None = None
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Self:
+        """From a validated JSON object."""
+        values = dict(data)
+        for name in ("vpc_security_group_ids", "enable_cloudwatch_logs_exports"):
+            values[name] = tuple(values.get(name, ()))
+        if scaling := values.get("serverless_v2_scaling"):
+            values["serverless_v2_scaling"] = ServerlessScaling(**scaling)
+        values["users"] = tuple(
+            User(name=user["name"], access=user["access"], databases=tuple(user["databases"]))
+            for user in values.get("users", ())
+        )
+        values["checks"] = tuple(Check(**check) for check in values.get("checks", ()))
+        return cls(**values)
+
+    def to_mapping(self) -> Plain:
+        """As plain data, without what is not set."""
+        return _plain(self)
+
+
+# --- the plan -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PlannedInstance:
+    """An instance to create."""
+
+    identifier: str
+    role: Literal["writer", "reader"]
+    instance_class: str
+    promotion_tier: int
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One step of the plan, for a person to read."""
+
+    name: str
+    action: str
+    expected_seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, decided before anything is."""
+
+    engine: str
+    engine_version: str
+    snapshot_arn: str
+    snapshot_identifier: str
+    snapshot_created_at: str
+    snapshot_engine_version: str
+    snapshot_size_gib: int
+    source_cluster_id: str
+    master_username: str
+    target_account: str
+    target_region: str
+    target_cluster_id: str
+    storage_type: str
+    engine_lifecycle_support: str
+    database_phase: bool
+    kms_key_id: str | None = None
+    """None keeps the snapshot's own key."""
+    port: int | None = None
+    iam_authentication: bool | None = None
+    copies: tuple[Mapping[str, Any], ...] = ()
+    """Snapshot copies to make first, in order; none is ever needed within one account and region."""
+    instances: tuple[PlannedInstance, ...] = ()
+    steps: tuple[PlanStep, ...] = ()
+    expected_seconds: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def writer(self) -> PlannedInstance:
+        """The instance that is created first."""
+        return next(instance for instance in self.instances if instance.role == "writer")
+
+    @property
+    def readers(self) -> tuple[PlannedInstance, ...]:
+        """The instances that are created when the writer is there."""
+        return tuple(instance for instance in self.instances if instance.role == "reader")
+
+    def of_role(self, role: str) -> tuple[PlannedInstance, ...]:
+        """The instances of a CreateInstances step, whose role is "writer" or "readers"."""
+        return (self.writer,) if role == "writer" else self.readers
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_mapping`."""
+        values = dict(data)
+        values["copies"] = tuple(values.get("copies", ()))
+        values["instances"] = tuple(PlannedInstance(**instance) for instance in values.get("instances", ()))
+        values["steps"] = tuple(PlanStep(**step) for step in values.get("steps", ()))
+        values["warnings"] = tuple(values.get("warnings", ()))
+        return cls(**values)
+
+    def to_mapping(self) -> Plain:
+        """As plain data; an empty list of copies stays visible."""
+        return {"copies": [], **_plain(self)}
+
+
+# --- the record -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that the operation makes; recorded as an intent before the call that creates it."""
+
+    kind: str
+    """``db-cluster``, ``db-instance``, ``secret``, …"""
+    identifier: str
+    region: str
+    account: str
+    tag: str
+    """Value of the operation's tag; without it nothing is ever modified or deleted."""
+    state: ResourceState = ResourceState.INTENDED
+    role: str | None = None
+    arn: str | None = None
+    resource_id: str | None = None
+    intended_at: str | None = None
+    created_at: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from the operation's other resources."""
+        return (self.kind, self.identifier)
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_mapping`."""
+        return cls(**{**data, "state": ResourceState(data["state"])})
+
+    def to_mapping(self) -> Plain:
+        """As plain data."""
+        return _plain(self)
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """The restored cluster as RDS last described it."""
+
+    identifier: str
+    arn: str
+    resource_id: str
+    engine_version: str
+    port: int
+    endpoint: str | None = None
+    reader_endpoint: str | None = None
+    master_username: str | None = None
+    master_secret_arn: str | None = None
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_mapping`."""
+        return cls(**data)
+
+    def to_mapping(self) -> Plain:
+        """As plain data."""
+        return _plain(self)
+
+
+@dataclass(frozen=True)
+class PhaseTiming:
+    """When a phase that is waited for began and was ready, and what was last seen of it."""
+
+    started_at: str
+    ready_at: str | None = None
+    status: str | None = None
+    good_reads: int = 0
+    seen: bool = False
+    """RDS has shown the resource at least once: if it is not found any more, it is gone."""
+
+    def elapsed(self, now: datetime) -> float:
+        """Seconds since the phase began."""
+        return max(0.0, (now - parse_time(self.started_at)).total_seconds())
+
+    def to_mapping(self) -> Plain:
+        """As plain data."""
+        return _plain(self)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The truth about one operation; one item of the state table. Only `StateStore` writes it."""
+
+    operation_id: str
+    execution_arn: str
+    started_at: str
+    status: Status = Status.IN_PROGRESS
+    phase: str = "SnapshotCheck"
+    schema_version: int = SCHEMA_VERSION
+    version: int = 0
+    """Raised by each save, which demands the version it has read."""
+    deployment: str = ""
+    environment: str = ""
+    requested_by: str | None = None
+    """As claimed: the execution does not know who started it; CloudTrail does."""
+    request: Request | None = None
+    plan: Plan | None = None
+    resources: tuple[Resource, ...] = ()
+    cluster: ClusterFacts | None = None
+    timings: Mapping[str, PhaseTiming] = field(default_factory=dict)
+    results: Mapping[str, Any] = field(default_factory=dict)
+    """What steps have to tell, by step: users and their secrets' ARNs, checks, compensation. Never a secret value."""
+    warnings: tuple[str, ...] = ()
+    error: Failure | None = None
+    """Why the operation failed."""
+    last_error: Failure | None = None
+    """The last error that a step raised, with its details; the workflow's Catch carries only its text."""
+    audit_sequence: int = 0
+    audit_hash: str = ""
+    updated_at: str | None = None
+    finished_at: str | None = None
+    notified_at: str | None = None
+    expires_at: int | None = None
+
+    # --- what steps ask ---
+
+    @property
+    def wanted(self) -> Request:
+        """The request, which SnapshotCheck has recorded."""
+        if self.request is None:
+            raise ValueError(f"operation {self.operation_id} has no valid request")
+        return self.request
+
+    @property
+    def planned(self) -> Plan:
+        """The plan, which SnapshotCheck has recorded."""
+        if self.plan is None:
+            raise ValueError(f"operation {self.operation_id} has no plan")
+        return self.plan
+
+    def resource(self, kind: str, identifier: str) -> Resource | None:
+        """The resource of that kind and name, if the operation has recorded one."""
+        return next((item for item in self.resources if item.key == (kind, identifier)), None)
+
+    def ready(self, phase: str) -> bool:
+        """The phase has been seen ready."""
+        timing = self.timings.get(phase)
+        return timing is not None and timing.ready_at is not None
+
+    # --- what steps change; each returns a new record ---
+
+    def with_resource(self, resource: Resource) -> Self:
+        """With the resource added, or put in the place of the one with the same kind and identifier."""
+        if self.resource(*resource.key) is None:
+            return replace(self, resources=(*self.resources, resource))
+        return replace(self, resources=tuple(resource if old.key == resource.key else old for old in self.resources))
+
+    def with_result(self, name: str, result: Any) -> Self:
+        """With a step's result, which must be plain data without any secret value."""
+        return replace(self, results={**self.results, name: result})
+
+    def with_timing(self, phase: str, timing: PhaseTiming) -> Self:
+        """With the timing of a phase."""
+        return replace(self, timings={**self.timings, phase: timing})
+
+    def with_warning(self, warning: str) -> Self:
+        """With a warning, once."""
+        return self if warning in self.warnings else replace(self, warnings=(*self.warnings, warning))
+
+    # --- to and from plain data ---
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_mapping`."""
+        values = dict(data)
+        values["status"] = Status(values["status"])
+        values["resources"] = tuple(Resource.from_mapping(item) for item in values.get("resources", ()))
+        values["timings"] = {name: PhaseTiming(**item) for name, item in values.get("timings", {}).items()}
+        values["warnings"] = tuple(values.get("warnings", ()))
+        readers = (
+            ("request", Request.from_mapping),
+            ("plan", Plan.from_mapping),
+            ("cluster", ClusterFacts.from_mapping),
+            ("error", Failure.from_mapping),
+            ("last_error", Failure.from_mapping),
+        )
+        for name, read in readers:
+            if values.get(name) is not None:
+                values[name] = read(values[name])
+        return cls(**values)
+
+    def to_mapping(self) -> Plain:
+        """As plain data, one entry per attribute of the item, without what is not set."""
+        return _plain(self)
+
+
+# --- plain data -----------------------------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> Plain:
+    """Plain data of a dataclass; what is not set is left out, and a part with its own `to_mapping` decides itself."""
+    fields: Mapping[str, Any] = value.__dict__
+    return {name: _element(item) for name, item in fields.items() if item is not None and item != ()}
+
+
+def _element(value: Any) -> Any:
+    if hasattr(value, "to_mapping"):
+        return value.to_mapping()
+    if isinstance(value, Mapping):
+        return {str(key): _element(item) for key, item in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        return _plain(value)
+    if isinstance(value, tuple | list):
+        return [_element(item) for item in value]
+    if isinstance(value, StrEnum):
+        return value.value
+    return value
+
+
+def to_dynamo(value: Any) -> Any:
+    """Plain data as DynamoDB takes it: numbers as Decimal."""
+    return json.loads(json.dumps(value), parse_float=Decimal)
+
+
+def from_dynamo(value: Any) -> Any:
+    """The inverse of `to_dynamo`: whole numbers as int, others as float."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {key: from_dynamo(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [from_dynamo(item) for item in value]
+    return value

@@ -1,0 +1,160 @@
+"""The message about an outcome: pure, and without secrets (it names secrets, never what is in them).
+
+It is not customised by editing this file: subscribers filter by the message attributes, and programs read the JSON,
+whose layout is versioned; people get the text by e-mail.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from aurora_restore.errors import Failure
+from aurora_restore.model import Record, Status, iso, parse_time
+from aurora_restore.settings import Settings
+
+LAYOUT: Final = "1"
+MAX_SUBJECT: Final = 100  # SNS's limit; ASCII, no line breaks
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is published: a subject, one document for programs, one text for people, and attributes to filter by."""
+
+    subject: str
+    document: Mapping[str, Any]
+    text: str
+    attributes: Mapping[str, str]
+
+    def publish_parameters(self, topic_arn: str) -> dict[str, Any]:
+        """For sns:Publish; e-mail gets the text, every other protocol the document."""
+        document = json.dumps(self.document, separators=(",", ":"), sort_keys=True)
+        return {
+            "TopicArn": topic_arn,
+            "Subject": self.subject,
+            "MessageStructure": "json",
+            "Message": json.dumps({"default": document, "email": self.text, "sms": self.subject}),
+            "MessageAttributes": {
+                name: {"DataType": "String", "StringValue": value} for name, value in self.attributes.items() if value
+            },
+        }
+
+
+def build(
+    *,
+    settings: Settings,
+    operation_id: str,
+    execution_arn: str,
+    now: datetime,
+    record: Record | None,
+    failure: Failure | None,
+) -> Message:
+    """The message of an operation's end; ``record`` is missing when there is none that is this execution's."""
+    status = Status.FAILED if failure else Status.SUCCEEDED
+    word = status.value.lower()
+    target = record.request.target_cluster_id if record and record.request else ""
+    document: dict[str, Any] = {
+        "version": LAYOUT,
+        "event": f"restore.{word}",
+        "operation_id": operation_id,
+        "status": status.value,
+        "deployment": settings.deployment,
+        "environment": settings.environment,
+        "account": settings.account,
+        "region": settings.region,
+        "execution_arn": execution_arn,
+        "at": iso(now),
+    }
+    if record:
+        document |= _of_record(record, now)
+    if failure:
+        document["error"] = failure.to_mapping()
+    attributes = {
+        "event": f"restore.{word}",
+        "status": status.value,
+        "deployment": settings.deployment,
+        "environment": settings.environment,
+        "operation_id": operation_id,
+        "target_cluster_id": target,
+        "error_code": failure.code if failure else "",
+    }
+    return Message(
+        subject=_subject(f"[{settings.deployment}] Aurora restore {word}: {target or operation_id}"),
+        document=document,
+        text=_text(document),
+        attributes=attributes,
+    )
+
+
+def _of_record(record: Record, now: datetime) -> dict[str, Any]:
+    plan, cluster = record.plan, record.cluster
+    began = parse_time(record.started_at)
+    facts: dict[str, Any] = {
+        "phase": record.phase,
+        "started_at": record.started_at,
+        "duration_seconds": round(max(0.0, (now - began).total_seconds())),
+        "warnings": list(record.warnings),
+        "results": dict(record.results),
+        "resources": [
+            {"kind": item.kind, "identifier": item.identifier, "state": item.state.value} for item in record.resources
+        ],
+        "timings": {phase: _seconds(timing.started_at, timing.ready_at) for phase, timing in record.timings.items()},
+        "audit": {"sequence": record.audit_sequence, "hash": record.audit_hash},
+    }
+    if record.request:
+        facts["target_cluster_id"] = record.request.target_cluster_id
+    if record.requested_by:
+        facts["requested_by"] = record.requested_by
+    if plan:
+        facts["source"] = {
+            "snapshot_arn": plan.snapshot_arn,
+            "snapshot_created_at": plan.snapshot_created_at,
+            "engine": plan.engine,
+            "engine_version": plan.snapshot_engine_version,
+        }
+    if cluster:
+        facts["cluster"] = cluster.to_mapping()
+    return facts
+
+
+def _seconds(started_at: str, ready_at: str | None) -> int | None:
+    return round((parse_time(ready_at) - parse_time(started_at)).total_seconds()) if ready_at else None
+
+
+def _subject(text: str) -> str:
+    plain = text.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
+    return plain if len(plain) <= MAX_SUBJECT else f"{plain[: MAX_SUBJECT - 3]}..."
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    """For a person: what happened, to what, and what to do."""
+    source, cluster, error = document.get("source"), document.get("cluster"), document.get("error")
+    lines = [f"Aurora restore {document['status']}: operation {document['operation_id']}", ""]
+    if error:
+        lines += [f"Error:    {error['code']} ({error['error']})", f"Cause:    {error['cause']}"]
+        lines += [f"Field:    {error['field']}"] if error.get("field") else []
+        lines += [f"Step:     {error['step']}"] if error.get("step") else []
+        lines += [f"Remedy:   {error['remedy']}", ""]
+    if document.get("target_cluster_id"):
+        lines.append(f"Target:   {document['target_cluster_id']} ({document['account']}, {document['region']})")
+    if source:
+        lines.append(f"Snapshot: {source['snapshot_arn']} of {source['snapshot_created_at']}")
+        lines.append(f"Engine:   {source['engine']} {(cluster or source)['engine_version']}")
+    if cluster and cluster.get("endpoint"):
+        lines.append(f"Endpoint: {cluster['endpoint']}:{cluster['port']}")
+    if cluster and cluster.get("master_secret_arn"):
+        lines.append(f"Master user's secret: {cluster['master_secret_arn']}")
+    if "duration_seconds" in document:
+        lines.append(f"Duration: {document['duration_seconds']} s since {document['started_at']}")
+    alive = [item for item in document.get("resources", ()) if item["state"] in {"CREATED", "KEPT", "DELETING"}]
+    if error and alive:
+        lines += ["", "Still there:", *(f"  {item['kind']} {item['identifier']} ({item['state']})" for item in alive)]
+    if document.get("warnings"):
+        lines += ["", "Warnings:", *(f"  {warning}" for warning in document["warnings"])]
+    lines += ["", f"Deployment: {document['deployment']}", f"Execution:  {document['execution_arn']}"]
+    if audit := document.get("audit"):
+        lines.append(f"Audit head: {audit['sequence']}:{audit['hash']}")
+    return "\n".join(lines) + "\n"

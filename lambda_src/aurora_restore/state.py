@@ -1,0 +1,227 @@
+"""The one writer of state: the operation's record and its audit trail, always changed together.
+
+A change is a pure function from record to record. It is saved as an update of the attributes that differ, in one
+transaction with the audit event, on the condition that nobody else has saved in between; a lost race loads the record
+again and applies the function again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from aurora_restore import audit
+from aurora_restore.errors import (
+    DuplicateOperation,
+    RestoreError,
+    StateConflict,
+    StateLoadFailed,
+    StateSaveFailed,
+    translate,
+)
+from aurora_restore.model import SCHEMA_VERSION, Record, from_dynamo, iso, to_dynamo
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef, UpdateTypeDef
+
+    from aurora_restore.settings import Settings
+
+Mutation = Callable[[Record], Record]
+
+_ATTEMPTS: Final = 8
+_RACE: Final = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_serialize: Final = TypeSerializer().serialize
+_deserialize: Final = TypeDeserializer().deserialize
+
+
+def unchanged(record: Record) -> Record:
+    """The mutation of an event that only has to be in the audit trail."""
+    return record
+
+
+class StateStore:
+    """Loads and saves operations."""
+
+    def __init__(self, dynamodb: DynamoDBClient, settings: Settings) -> None:
+        self._dynamodb = dynamodb
+        self._settings = settings
+
+    def find(self, operation_id: str) -> Record | None:
+        """The record, if there is one. Always read consistently: a stale record would repeat a step."""
+        try:
+            answer = self._dynamodb.get_item(
+                TableName=self._settings.state_table,
+                Key={"operation_id": {"S": operation_id}},
+                ConsistentRead=True,
+            )
+        except ClientError as error:
+            raise translate(error, "dynamodb") from error
+        item = answer.get("Item")
+        if item is None:
+            return None
+        data = from_dynamo({name: _deserialize(value) for name, value in item.items()})
+        if data.get("schema_version", 0) > SCHEMA_VERSION:
+            raise StateLoadFailed(f"The record of {operation_id} was written by a newer version of the pipeline")
+        return Record.from_mapping(data)
+
+    def load(self, operation_id: str, execution_arn: str) -> Record:
+        """The record of the operation, which must be this execution's."""
+        record = self.find(operation_id)
+        if record is None:
+            raise StateLoadFailed(f"There is no record of operation {operation_id}")
+        if record.execution_arn != execution_arn:
+            raise StateLoadFailed(f"Operation {operation_id} belongs to another execution ({record.execution_arn})")
+        return record
+
+    def claim(self, record: Record, *, at: datetime, step: str, event: str, details: Mapping[str, Any]) -> Record:
+        """Make the operation this execution's: create its record, or return it when a retry finds it made.
+
+        Raises DuplicateOperation, and touches nothing, when another execution owns the operation_id.
+        """
+        claimed, trail = self._sealed(record, at=at, step=step, event=event, details=details)
+        put: PutTypeDef = {
+            "TableName": self._settings.state_table,
+            "Item": _item(claimed.to_mapping()),
+            "ConditionExpression": "attribute_not_exists(operation_id)",
+        }
+        for _ in range(_ATTEMPTS):
+            try:
+                self._dynamodb.transact_write_items(TransactItems=[{"Put": put}, trail])
+            except ClientError as error:
+                if not _race(error):
+                    raise _save_error(error) from error
+            else:
+                return claimed
+            existing = self.find(record.operation_id)
+            if existing is None:
+                continue  # a conflict with a writer that then failed
+            if existing.execution_arn == record.execution_arn:
+                return existing
+            raise DuplicateOperation(
+                f"Operation {record.operation_id} belongs to the execution {existing.execution_arn} "
+                f"(status {existing.status.value})",
+                field="operation_id",
+            )
+        raise StateConflict(f"Operation {record.operation_id} could not be claimed: too many writers at once")
+
+    def update(
+        self,
+        record: Record,
+        mutate: Mutation,
+        *,
+        at: datetime,
+        step: str,
+        event: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """Apply a change and append its audit event; returns the record as saved.
+
+        ``mutate`` may be called again, on a newer record, when another writer was faster: it must be pure.
+        """
+        current = record
+        for _ in range(_ATTEMPTS):
+            changed, trail = self._sealed(mutate(current), at=at, step=step, event=event, details=details or {})
+            try:
+                self._dynamodb.transact_write_items(TransactItems=[{"Update": self._changes(current, changed)}, trail])
+            except ClientError as error:
+                if not _race(error):
+                    raise _save_error(error) from error
+                current = self.load(record.operation_id, record.execution_arn)
+            else:
+                return changed
+        raise StateConflict(f"Operation {record.operation_id} could not be saved: too many writers at once")
+
+    def _sealed(
+        self, record: Record, *, at: datetime, step: str, event: str, details: Mapping[str, Any]
+    ) -> tuple[Record, TransactWriteItemTypeDef]:
+        """The record with its new audit head, and the Put of the event."""
+        entry = audit.build(
+            operation_id=record.operation_id,
+            execution_arn=record.execution_arn,
+            sequence=record.audit_sequence + 1,
+            previous_hash=record.audit_hash,
+            at=iso(at),
+            step=step,
+            event=event,
+            actor=self._settings.deployment,
+            details=details,
+        )
+        sealed = replace(
+            record,
+            version=record.version + 1,
+            audit_sequence=entry["sequence"],
+            audit_hash=entry["hash"],
+            updated_at=iso(at),
+        )
+        put: PutTypeDef = {
+            "TableName": self._settings.audit_table,
+            "Item": _item(entry),
+            "ConditionExpression": "attribute_not_exists(event_id)",
+        }
+        return sealed, {"Put": put}
+
+    def _changes(self, before: Record, after: Record) -> UpdateTypeDef:
+        """An Update of the attributes that differ, on the condition that nobody has saved since ``before``."""
+        old, new = before.to_mapping(), after.to_mapping()
+        names = {"#version": "version"}
+        values: dict[str, Any] = {":read": {"N": str(before.version)}}
+        sets: list[str] = []
+        removes: list[str] = []
+        for index, name in enumerate(sorted(old.keys() | new.keys())):
+            if name == "operation_id" or old.get(name) == new.get(name):
+                continue
+            names[f"#{index}"] = name
+            if name in new:
+                values[f":{index}"] = _serialize(to_dynamo(new[name]))
+                sets.append(f"#{index} = :{index}")
+            else:
+                removes.append(f"#{index}")
+        return {
+            "TableName": self._settings.state_table,
+            "Key": {"operation_id": {"S": before.operation_id}},
+            "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
+            "ConditionExpression": "#version = :read",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+
+    def trail(self, operation_id: str, execution_arn: str) -> list[dict[str, Any]]:
+        """The audit events of one execution, in order. For operators and tests; no function's role may query."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._settings.audit_table,
+            KeyConditionExpression="operation_id = :id",
+            ExpressionAttributeValues={":id": {"S": operation_id}},
+            ConsistentRead=True,
+        )
+        events = [
+            from_dynamo({name: _deserialize(value) for name, value in item.items()})
+            for page in pages
+            for item in page["Items"]
+        ]
+        return [event for event in events if event["execution_arn"] == execution_arn]
+
+
+def _item(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _serialize(value) for name, value in to_dynamo(data).items()}
+
+
+def _race(error: ClientError) -> bool:
+    """The save lost against another writer (and failed for no other reason)."""
+    if error.response["Error"]["Code"] != "TransactionCanceledException":
+        return False
+    reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])} - {"None"}
+    return bool(reasons) and reasons <= _RACE
+
+
+def _save_error(error: ClientError) -> RestoreError:
+    ours = translate(error, "dynamodb")
+    if error.response["Error"]["Code"] == "TransactionCanceledException":
+        reasons = error.response.get("CancellationReasons", [])
+        return StateSaveFailed(f"DynamoDB cancelled the save: {reasons}", details=ours.details)
+    return ours

@@ -1,0 +1,197 @@
+"""The emulated RDS: Amazon Aurora as AWS documents it, in virtual time, on real servers where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sandbox.core import Call, NotEmulated, Principal
+from sandbox.rds import ports
+from sandbox.rds.clusters import Clusters
+from sandbox.rds.copies import Copies
+from sandbox.rds.endpoints import Servers
+from sandbox.rds.groups import ParameterGroups, SubnetGroups
+from sandbox.rds.instances import Instances
+from sandbox.rds.kit import Kit
+from sandbox.rds.modify import Modifications
+from sandbox.rds.offers import Offers
+from sandbox.rds.passwords import ManagedPasswords
+from sandbox.rds.requests import check_required
+from sandbox.rds.restore import Restores
+from sandbox.rds.snapshots import Snapshots
+from sandbox.rds.store import AVAILABLE, Cluster, Encryption, Resource, Snapshot
+from sandbox.rds.timings import Timings
+
+if TYPE_CHECKING:
+    from sandbox.clock import VirtualClock
+    from sandbox.rds.events import Event
+
+
+class RdsService:
+    """Amazon RDS for Aurora (a :class:`sandbox.core.Service`).
+
+    The neighbours are parameters: by default moto's KMS, Secrets Manager and EC2, no data plane (all behaves the same,
+    only that no database answers), and an authorizer that allows everything.
+    """
+
+    name = "rds"
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        *,
+        timings: Timings | None = None,
+        data_plane: ports.DataPlane | None = None,
+        keys: ports.Keys | None = None,
+        secrets: ports.Secrets | None = None,
+        network: ports.Network | None = None,
+        authorize_as_caller: ports.Authorize | None = None,
+    ) -> None:
+        self.kit = Kit(
+            clock=clock,
+            timings=timings or Timings(),
+            keys=ports.MotoKeys() if keys is None else keys,
+            secrets=ports.MotoSecrets() if secrets is None else secrets,
+            network=ports.MotoNetwork() if network is None else network,
+            authorize=authorize_as_caller or ports.allow_everything,
+            data_plane=data_plane if data_plane is not None and data_plane.enabled else None,
+        )
+        servers, passwords = Servers(self.kit), ManagedPasswords(self.kit)
+        subnet_groups = SubnetGroups(self.kit)
+        cluster_groups, groups = ParameterGroups(self.kit, "DBCluster"), ParameterGroups(self.kit, "DB")
+        self._snapshots = Snapshots(self.kit, servers)
+        self._clusters = Clusters(
+            self.kit,
+            servers=servers,
+            subnet_groups=subnet_groups,
+            parameter_groups=cluster_groups,
+            passwords=passwords,
+            snapshots=self._snapshots,
+        )
+        self._modifications = Modifications(self.kit, servers=servers, clusters=self._clusters, passwords=passwords)
+        restores = Restores(self.kit, servers=servers, clusters=self._clusters, snapshots=self._snapshots)
+        copies = Copies(self.kit, self._snapshots)
+        instances = Instances(
+            self.kit, servers=servers, clusters=self._clusters, parameter_groups=groups, passwords=passwords
+        )
+        offers = Offers(self.kit, cluster_groups, groups)
+        self._operations: dict[str, Callable[[Call], dict[str, Any]]] = {
+            **self._clusters.operations,
+            **self._modifications.operations,
+            **restores.operations,
+            **instances.operations,
+            **self._snapshots.operations,
+            **copies.operations,
+            **subnet_groups.operations,
+            **cluster_groups.operations,
+            **groups.operations,
+            **offers.operations,
+        }
+
+    @property
+    def timings(self) -> Timings:
+        """How long things take; may be changed at any time, for what begins afterwards."""
+        return self.kit.timings
+
+    def handle(self, call: Call) -> Mapping[str, Any]:
+        """Answer one call."""
+        operation = self._operations.get(call.operation)
+        if operation is None:
+            raise NotEmulated(f"rds:{call.operation}")
+        check_required(call.operation, call.params)
+        with self.kit.clock.busy():
+            return operation(call)
+
+    # ---- for the authorizer and for EventBridge
+
+    def resource_tags(self, arn: str) -> dict[str, str] | None:
+        """Return a resource's tags (for aws:ResourceTag and rds:*-tag); None when there is no such resource."""
+        with self.kit.lock:
+            resource = self.kit.store.by_arn(arn)
+            return None if resource is None else dict(resource.tags)
+
+    def on_event(self, listener: Callable[[Event], None]) -> None:
+        """Call ``listener`` with each RDS event, as EventBridge would get it; it must not call back into RDS."""
+        self.kit.events.listeners.append(listener)
+
+    # ---- for ``ctl`` and for tests: what AWS does by itself, or what happens to it
+
+    def take_automated_snapshot(self, account: str, region: str, cluster_id: str) -> str:
+        """Take the daily automated snapshot now; return its ARN."""
+        with self.kit.clock.busy(), self.kit.lock:
+            cluster = self._cluster(account, region, cluster_id)
+            return self._snapshots.take_automated(cluster, self.kit.clock.now()).arn
+
+    def take_backup_snapshot(self, account: str, region: str, cluster_id: str, job: str) -> str:
+        """Take a snapshot as AWS Backup does, ``awsbackup:job-…``; return its ARN."""
+        with self.kit.clock.busy(), self.kit.lock:
+            cluster = self._cluster(account, region, cluster_id)
+            return self._snapshots.take(cluster, f"awsbackup:job-{job.lower()}", "awsbackup", {}).arn
+
+    def run_maintenance(self, account: str, region: str, cluster_id: str, principal: Principal) -> None:
+        """Let the maintenance window come: apply what was modified without ApplyImmediately."""
+        params = {"DBClusterIdentifier": cluster_id, "ApplyImmediately": True}
+        self.handle(Call("rds", "ModifyDBCluster", region, account, principal, params))
+
+    def set_volume_size(self, account: str, region: str, cluster_id: str, size_gb: int) -> None:
+        """Say how large a cluster's volume is: durations depend on it."""
+        with self.kit.lock:
+            self._cluster(account, region, cluster_id).size_gb = size_gb
+
+    def set_encryption(self, arn: str, kind: str, key: str | None = None) -> None:
+        """Make a cluster or snapshot one of an older day: ``none``, or under another key than today's default."""
+        with self.kit.lock:
+            resource = self.kit.store.by_arn(arn)
+            if not isinstance(resource, Cluster | Snapshot):
+                raise KeyError(arn)
+            resource.encryption = Encryption(kind, key)
+
+    def retire_version(self, engine: str, version: str) -> None:
+        """Take a version off the list of what is offered."""
+        with self.kit.lock:
+            self.kit.catalogue.retire(engine, version)
+
+    def fail_resource(self, arn_or_id: str, status: str, event_message: str) -> None:
+        """Let a resource end in ``status`` when it would become available next, with an event that says why."""
+        with self.kit.lock:
+            self.kit.injections.failures[arn_or_id] = (status, event_message)
+
+    def fail_upgrade(self, arn_or_id: str, event_message: str) -> None:
+        """Let a cluster's next version upgrade fail: it stays available, at its old version."""
+        with self.kit.lock:
+            self.kit.injections.failed_upgrades[arn_or_id] = event_message
+
+    def hold_status(self, arn_or_id: str, status: str) -> None:
+        """Show ``status`` instead of ``available``: now, or from when the resource would become available."""
+        with self.kit.lock:
+            for resource in self._named(arn_or_id):
+                if resource.status == AVAILABLE:
+                    resource.status, resource.held = status, lambda: None
+                    return
+            self.kit.injections.holds[arn_or_id] = status
+
+    def release_status(self, arn_or_id: str) -> None:
+        """End :meth:`hold_status`: the resource becomes available."""
+        with self.kit.lock:
+            self.kit.injections.holds.pop(arn_or_id, None)
+            for resource in self._named(arn_or_id):
+                if resource.held is not None:
+                    finish, resource.held = resource.held, None
+                    resource.status = AVAILABLE
+                    finish()
+
+    def hide_new_resources(self, reads: int) -> None:
+        """Let the first ``reads`` reads by name of each new resource miss it, as AWS may right after a create."""
+        with self.kit.lock:
+            self.kit.injections.hidden_reads = reads
+
+    def _named(self, arn_or_id: str) -> list[Resource]:
+        return [
+            resource
+            for region in self.kit.store
+            for resource in region.resources()
+            if arn_or_id in (resource.arn, resource.identifier)
+        ]
+
+    def _cluster(self, account: str, region: str, cluster_id: str) -> Cluster:
+        return self._clusters.get(self.kit.store.region(account, region), cluster_id)

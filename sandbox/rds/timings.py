@@ -1,0 +1,49 @@
+"""How long things take, in virtual seconds. Deterministic: what varies, a test sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(kw_only=True)
+class Timings:
+    """Durations per operation; the defaults are a small cluster on an ordinary day."""
+
+    cluster_create: float = 60
+    cluster_delete: float = 60
+    restore_base: float = 480
+    restore_per_gb: float = 0.5
+    # Part of a restore that shows "creating" before "migrating" (AUG-STATUS: a snapshot is being restored); 1 = all.
+    restore_creating_part: float = 0.2
+    # Earliest/LatestRestorableTime stay NULL this long after a restored cluster is available (Aurora.Managing.Backups).
+    restorable_after: float = 30
+    snapshot_base: float = 90
+    snapshot_per_gb: float = 0.3
+    copy_base: float = 120
+    copy_per_gb: float = 1.0
+    copy_region_per_gb: float = 2.0
+    snapshot_delete: float = 5
+    instance_create: float = 420
+    instance_configure: float = 30
+    instance_modify: float = 60
+    instance_delete: float = 240
+    reboot: float = 30
+    failover: float = 10
+    # After a Modify call the old "available" still shows for a while (Terraform waits 30 s before its first look).
+    modify_lag: float = 5
+    modify: float = 40
+    reset_credentials: float = 20
+    rename: float = 60
+    upgrade: float = 600
+
+    def restore(self, size_gb: int) -> float:
+        """Seconds from RestoreDBClusterFromSnapshot to ``available``."""
+        return self.restore_base + self.restore_per_gb * size_gb
+
+    def snapshot(self, size_gb: int) -> float:
+        """Seconds from the start of a snapshot to ``available``."""
+        return self.snapshot_base + self.snapshot_per_gb * size_gb
+
+    def copy(self, size_gb: int, *, same_region: bool) -> float:
+        """Seconds from the start of a copy to ``available``."""
+        return self.copy_base + (self.copy_per_gb if same_region else self.copy_region_per_gb) * size_gb

@@ -1,0 +1,65 @@
+################################################################################
+# The workflow: order, waits, retries and catches are in statemachine.asl.json, the logic is in the functions
+################################################################################
+
+locals {
+  # Of a step that is not deployed the name it would have: the workflow does not get there, but its state must name something.
+  step_arns = merge(
+    { for key, name in local.function_names : "${key}_arn" => "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${name}" },
+    { for key, function in aws_lambda_function.step : "${key}_arn" => function.qualified_arn },
+  )
+
+  defaults      = { for key, value in var.defaults : key => value if value != null }
+  defaults_json = jsonencode(jsonencode(local.defaults)) # JSON text as a JSON string, in its quotes
+
+  # For the start command: what every request needs, less what the defaults give.
+  example_input = {
+    for key, value in {
+      snapshot_identifier    = "my-snapshot"
+      target_cluster_id      = "my-restored-cluster"
+      db_instance_class      = "db.r6g.large"
+      db_subnet_group_name   = "my-subnet-group"
+      vpc_security_group_ids = ["sg-0123456789abcdef0"]
+    } : key => value if !contains(keys(local.defaults), key)
+  }
+
+  machine_log_group = "/aws/vendedlogs/states/${local.deployment}"
+}
+
+resource "aws_sfn_state_machine" "this" {
+  name     = local.deployment
+  role_arn = aws_iam_role.machine.arn
+  type     = "STANDARD" # Express ends after five minutes (Step Functions quotas)
+  publish  = true
+
+  definition = templatefile("${path.module}/statemachine.asl.json", merge(local.step_arns, {
+    partition     = local.partition
+    defaults_json = substr(local.defaults_json, 1, length(local.defaults_json) - 2)
+  }))
+
+  # Execution data holds the request and the verdicts, and no secret: those stay in Secrets Manager. That is also why the
+  # machine has no key of its own: everyone who starts or reads an execution would need permission to use it.
+  logging_configuration {
+    log_destination        = "${aws_cloudwatch_log_group.machine.arn}:*"
+    include_execution_data = true
+    level                  = "ALL"
+  }
+
+  tracing_configuration {
+    enabled = true
+  }
+
+  tags = local.tags
+
+  # Step Functions checks on creation that its role can deliver logs.
+  depends_on = [aws_iam_role_policy.machine]
+}
+
+# "/aws/vendedlogs/": by this prefix a log group does not count towards the size limit of the account's log resource policy
+# (CloudWatch Logs: logs sent by AWS services).
+resource "aws_cloudwatch_log_group" "machine" {
+  name              = local.machine_log_group
+  retention_in_days = var.log_retention_days
+  kms_key_id        = local.kms_key_arn
+  tags              = local.tags
+}

@@ -1,0 +1,370 @@
+# Who may do what: every IAM and key policy, decoded.
+
+mock_provider "aws" {
+  source          = "./tests/terraform/mocks"
+  override_during = plan
+}
+
+variables {
+  name       = "restore"
+  vpc_config = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+}
+
+run "trust" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for role in aws_iam_role.step :
+      jsondecode(role.assume_role_policy).Statement == [{ Effect = "Allow", Principal = { Service = "lambda.amazonaws.com" }, Action = "sts:AssumeRole" }]
+    ])
+    error_message = "Function roles are Lambda's."
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role.machine.assume_role_policy).Statement == [{
+      Effect    = "Allow"
+      Principal = { Service = "states.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = "111122223333" }
+        ArnLike = {
+          "aws:SourceArn" = [
+            "arn:aws:states:eu-west-1:111122223333:stateMachine:restore",
+            "arn:aws:states:eu-west-1:111122223333:stateMachine:restore:*",
+          ]
+        }
+      }
+    }]
+    error_message = "Step Functions takes the state machine's role for this state machine only."
+  }
+
+  assert {
+    condition     = length(aws_iam_role_policy.step) == length(aws_iam_role.step) && length(distinct([for role in aws_iam_role.step : role.name])) == 10
+    error_message = "Each function has a role of its own."
+  }
+}
+
+# What a step may do beyond what every function may do, as "<action>" lists.
+run "actions_of_each_step" {
+  command = plan
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => sort(distinct(flatten([
+        for statement in jsondecode(policy.policy).Statement : statement.Action
+        if statement.Effect == "Allow" && !contains(["Logs", "Traces", "State", "Audit", "KeyOfTablesAndSettings", "NetworkInterfacesForLambda"], statement.Sid)
+      ])))
+      } == {
+      snapshot_check = tolist([
+        "rds:DescribeDBClusterParameterGroups", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBEngineVersions",
+        "rds:DescribeDBInstances", "rds:DescribeDBMajorEngineVersions", "rds:DescribeDBParameterGroups", "rds:DescribeDBSubnetGroups",
+        "rds:DescribeOrderableDBInstanceOptions",
+      ])
+      restore_snapshot     = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot"])
+      check_restore_status = tolist(["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
+      configure_cluster = tolist([
+        "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "rds:ModifyDBCluster",
+        "secretsmanager:CreateSecret", "secretsmanager:TagResource",
+      ])
+      create_instances = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:CreateDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances"])
+      setup_db_users = tolist([
+        "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "secretsmanager:CreateSecret", "secretsmanager:DescribeSecret",
+        "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:RestoreSecret", "secretsmanager:TagResource",
+        "secretsmanager:UpdateSecretVersionStage",
+      ])
+      verify_restore = tolist([
+        "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "secretsmanager:GetSecretValue",
+      ])
+      cleanup          = tolist(["rds:DescribeDBClusters", "rds:ModifyDBCluster"])
+      compensate       = tolist(["rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
+      sns_notification = tolist(["kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"])
+    }
+    error_message = "A step may do what it does, and nothing else."
+  }
+}
+
+run "what_every_function_may" {
+  command = plan
+
+  override_resource {
+    target          = aws_dynamodb_table.audit
+    override_during = plan
+    values          = { arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/audit" }
+  }
+
+  assert {
+    condition = alltrue([
+      for key, policy in aws_iam_role_policy.step : sort(flatten([
+        for statement in jsondecode(policy.policy).Statement : statement.Action if statement.Resource == aws_dynamodb_table.state.arn
+        ])) == (
+        contains(["snapshot_check", "compensate", "sns_notification"], key) ?
+        tolist(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]) :
+        tolist(["dynamodb:GetItem", "dynamodb:UpdateItem"])
+      )
+    ])
+    error_message = "Records are made by the first and the last steps, and updated by all."
+  }
+
+  assert {
+    condition = alltrue([
+      for policy in aws_iam_role_policy.step : flatten([
+        for statement in jsondecode(policy.policy).Statement : statement.Action if statement.Resource == aws_dynamodb_table.audit.arn
+      ]) == ["dynamodb:PutItem"]
+    ])
+    error_message = "The audit table is append-only."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : [
+          for action in flatten([statement.Action]) : !contains(["dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "iam:PassRole", "kms:*", "rds:*", "*"], action)
+        ]
+      ]
+    ]))
+    error_message = "No role deletes items, passes roles or has whole services."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, policy in aws_iam_role_policy.step : alltrue([
+        for statement in jsondecode(policy.policy).Statement : statement.Resource == "${aws_cloudwatch_log_group.step[key].arn}:*" if statement.Sid == "Logs"
+      ])
+    ])
+    error_message = "A function writes to its own log group."
+  }
+}
+
+run "only_what_bears_our_tag" {
+  command = plan
+
+  # The resource that an action makes or changes, by the reference that AWS publishes; the others are only referred to.
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : try(statement.Condition.StringEquals["aws:RequestTag/aurora-restore:managed-by"], "") == "restore"
+        if length(setintersection(flatten([statement.Action]), ["rds:RestoreDBClusterFromSnapshot", "rds:AddTagsToResource"])) > 0
+        && contains(flatten([statement.Resource]), "arn:aws:rds:eu-west-1:111122223333:cluster:*")
+      ]
+    ]))
+    error_message = "A cluster is restored only with this deployment's tag."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : try(statement.Condition.StringEquals["aws:RequestTag/aurora-restore:managed-by"], "") == "restore"
+        if contains(flatten([statement.Action]), "rds:CreateDBInstance") && contains(flatten([statement.Resource]), "arn:aws:rds:eu-west-1:111122223333:db:*")
+      ]
+    ]))
+    error_message = "An instance is created only with this deployment's tag."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : try(statement.Condition.StringEquals["aws:ResourceTag/aurora-restore:managed-by"], "") == "restore"
+        if length(setintersection(flatten([statement.Action]), ["rds:CreateDBInstance", "rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:ModifyDBCluster"])) > 0
+        && anytrue([for resource in flatten([statement.Resource]) : can(regex(":(cluster|db):\\*$", resource))])
+        && statement.Sid != "CreateOurs" # new instances: the assertion above
+      ]
+    ]))
+    error_message = "What is modified, deleted or added to bears this deployment's tag."
+  }
+
+  # Every resource type that RDS asks for is allowed somewhere, or the call would fail in AWS.
+  assert {
+    condition = alltrue([
+      for step, wanted in {
+        restore_snapshot = { action = "rds:RestoreDBClusterFromSnapshot", types = ["cluster", "cluster-pg", "cluster-snapshot", "og", "subgrp"] }
+        create_instances = { action = "rds:CreateDBInstance", types = ["cluster", "db", "og", "pg", "subgrp"] }
+        compensate       = { action = "rds:DeleteDBCluster", types = ["cluster", "cluster-snapshot"] }
+        } : alltrue([
+          for type in wanted.types : contains(flatten([
+            for statement in jsondecode(aws_iam_role_policy.step[step].policy).Statement : statement.Resource if contains(flatten([statement.Action]), wanted.action)
+          ]), "arn:aws:rds:eu-west-1:111122223333:${type}:*")
+      ])
+    ])
+    error_message = "An action needs all of its resource types."
+  }
+}
+
+run "secrets" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : contains([
+          "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!cluster-*",
+          "arn:aws:secretsmanager:eu-west-1:111122223333:secret:aurora-restore/restore/*",
+        ], statement.Resource) if anytrue([for action in flatten([statement.Action]) : startswith(action, "secretsmanager:")])
+      ]
+    ]))
+    error_message = "Secrets are this deployment's own or RDS-managed ones."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.step["setup_db_users"].policy).Statement :
+      statement.Condition.StringEquals["aws:RequestTag/aurora-restore:managed-by"] == "restore" if contains(flatten([statement.Action]), "secretsmanager:CreateSecret")
+    ])
+    error_message = "User secrets are created with this deployment's tag."
+  }
+}
+
+run "keys" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : can(statement.Condition.StringEquals["kms:ViaService"])
+        if anytrue([for action in flatten([statement.Action]) : startswith(action, "kms:")])
+      ]
+    ]))
+    error_message = "Keys are used through services only."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement :
+        statement.Condition.Bool["kms:GrantIsForAWSResource"] == "true" && statement.Action == ["kms:CreateGrant"] if contains(flatten([statement.Action]), "kms:CreateGrant")
+      ]
+    ]))
+    error_message = "Grants are for AWS services only; the condition is known to grant calls alone."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : statement.Resource == output.kms_key_arn if contains(flatten([statement.Action]), "kms:Decrypt")
+      ]
+    ]))
+    error_message = "Roles decrypt with the module's key only."
+  }
+}
+
+run "key_policy" {
+  command = plan
+
+  assert {
+    condition     = [for statement in jsondecode(aws_kms_key.this[0].policy).Statement : statement.Sid] == ["Administration", "UseThroughServices", "GrantsForServices", "Logs"]
+    error_message = "The key's policy is these four statements."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_kms_key.this[0].policy).Statement : statement.Principal == { AWS = "arn:aws:iam::111122223333:root" } if statement.Sid != "Logs"
+    ])
+    error_message = "The account's IAM policies decide who."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for statement in jsondecode(aws_kms_key.this[0].policy).Statement : [
+        for action in statement.Action : !contains(["kms:*", "kms:Create*", "kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"], action)
+      ] if statement.Sid == "Administration"
+    ]))
+    error_message = "Administrators manage the key and do not use it."
+  }
+
+  assert {
+    condition = one([
+      for statement in jsondecode(aws_kms_key.this[0].policy).Statement : statement.Condition.StringEquals["kms:ViaService"] if statement.Sid == "UseThroughServices"
+      ]) == [
+      "dynamodb.eu-west-1.amazonaws.com", "lambda.eu-west-1.amazonaws.com", "rds.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com",
+      "secretsmanager.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com",
+    ]
+    error_message = "The key is used through the services that keep this deployment's data."
+  }
+
+  assert {
+    condition = one([
+      for statement in jsondecode(aws_kms_key.this[0].policy).Statement : statement if statement.Sid == "GrantsForServices"
+    ]).Condition == { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+    error_message = "Grants are for AWS services only."
+  }
+
+  assert {
+    condition = one([
+      for statement in jsondecode(aws_kms_key.this[0].policy).Statement : statement if statement.Sid == "Logs"
+    ]).Principal == { Service = "logs.eu-west-1.amazonaws.com" }
+    error_message = "CloudWatch Logs encrypts the log groups."
+  }
+}
+
+run "state_machine" {
+  command = plan
+
+  assert {
+    condition = toset(one([
+      for statement in jsondecode(aws_iam_role_policy.machine.policy).Statement : statement.Resource if statement.Action == ["lambda:InvokeFunction"]
+      ])) == toset([
+      for function in aws_lambda_function.step : "arn:aws:lambda:eu-west-1:111122223333:function:${function.function_name}:*"
+    ])
+    error_message = "The state machine invokes published versions of the steps' functions."
+  }
+
+  assert {
+    condition = sort(distinct([
+      for action in flatten([for statement in jsondecode(aws_iam_role_policy.machine.policy).Statement : statement.Action]) : split(":", action)[0]
+    ])) == tolist(["lambda", "logs", "xray"])
+    error_message = "The state machine invokes, logs and traces."
+  }
+}
+
+run "vpc" {
+  command = plan
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => [
+        for statement in jsondecode(policy.policy).Statement : statement.Effect if contains(flatten([statement.Action]), "ec2:CreateNetworkInterface")
+      ]
+      } == {
+      for key in keys(aws_iam_role_policy.step) : key => [for effect in ["Allow", "Deny"] : effect if contains(["setup_db_users", "verify_restore"], key)]
+    }
+    error_message = "Functions in the VPC, and only they, have network interfaces made for them."
+  }
+
+  assert {
+    condition = one([
+      for statement in jsondecode(aws_iam_role_policy.step["setup_db_users"].policy).Statement : statement if statement.Effect == "Deny"
+    ]).Condition == { ArnEquals = { "lambda:SourceFunctionArn" = "arn:aws:lambda:eu-west-1:111122223333:function:restore-setup-db-users" } }
+    error_message = "Their own code is kept from it."
+  }
+}
+
+run "another_partition" {
+  command = plan
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
+  }
+
+  override_data {
+    target = data.aws_region.current
+    values = { id = "cn-north-1" }
+  }
+
+  # X-Ray's and CloudWatch's mocked ARNs are left out: what the module itself writes has to follow the partition.
+  assert {
+    condition = alltrue(flatten([
+      for policy in concat(values(aws_iam_role_policy.step), [aws_iam_role_policy.machine]) : [
+        for statement in jsondecode(policy.policy).Statement : [
+          for resource in flatten([statement.Resource]) : resource == "*" || startswith(resource, "arn:aws-cn:") || can(regex("mocked|0000-4000", resource))
+        ]
+      ]
+    ]))
+    error_message = "ARNs are written with the partition."
+  }
+
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.this.definition).States.SnapshotCheck.Resource == "arn:aws-cn:states:::lambda:invoke"
+    error_message = "So is the workflow's."
+  }
+}

@@ -1,0 +1,264 @@
+import dataclasses
+import json
+from typing import Any
+
+import fastjsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora_restore import contract, errors
+from aurora_restore.model import Request
+from tests.unit.core_support import NOW, request, settings
+
+
+def parse(raw: Any, defaults: Any = None, **changes: Any) -> Request:
+    return contract.parse(raw, defaults=defaults or {}, operation_id="op", settings=settings(**changes), now=NOW)
+
+
+def refusal(raw: Any, defaults: Any = None, **changes: Any) -> errors.RestoreError:
+    with pytest.raises(errors.RestoreError) as caught:
+        parse(raw, defaults, **changes)
+    return caught.value
+
+
+def test_a_minimal_request() -> None:
+    parsed = parse(request(target_cluster_id="Orders-Staging"))
+    assert parsed.target_cluster_id == "orders-staging"
+    assert (parsed.operation_id, parsed.source_region, parsed.target_region) == ("op", "eu-west-1", "eu-west-1")
+    assert (parsed.readers, parsed.deletion_protection) == (0, False)
+
+
+def test_the_schema_its_examples_and_the_request_agree() -> None:
+    schema = contract.schema()
+    fields = {field.name: field for field in dataclasses.fields(Request)}
+    assert set(schema["properties"]) == set(fields)
+    for name, spec in schema["properties"].items():
+        assert spec["description"].endswith(".")
+        if "default" in spec:
+            assert fields[name].default == spec["default"]
+        validate = fastjsonschema.compile({**spec, "$schema": schema["$schema"]})
+        for example in spec["examples"]:
+            validate(example)
+
+
+def test_a_full_request_survives_its_record() -> None:
+    parsed = parse(
+        request(
+            db_instance_class="db.serverless",
+            serverless_v2_scaling={"min_capacity": 0.5, "max_capacity": 8},
+            readers=2.0,
+            users=[{"name": "app", "access": "read_write", "databases": ["shop"]}],
+            checks=[
+                {"name": "a", "database": "shop", "sql": "SELECT 1", "equals": 1},
+                {"name": "b", "database": "shop", "sql": "SELECT 1", "at_least": 0.5},
+            ],
+            tags={"team": "orders"},
+            enable_cloudwatch_logs_exports=["postgresql"],
+        )
+    )
+    assert parsed.readers == 2
+    assert isinstance(parsed.readers, int)
+    assert Request.from_mapping(json.loads(json.dumps(parsed.to_mapping()))) == parsed
+
+
+@pytest.mark.parametrize(("alias", "name"), sorted(contract.aliases().items()))
+def test_aliases(alias: str, name: str) -> None:
+    value = contract.schema()["properties"][name]["examples"][0]
+    raw = request(snapshot_identifier=None, source_cluster_id="orders", snapshot_date="2026-11-22")
+    if name == "snapshot_identifier":
+        raw = request(snapshot_identifier=None)
+    raw.pop(name, None)
+    expected = tuple(value) if isinstance(value, list) else value
+    assert getattr(parse({**raw, alias: value}), name) == expected
+    assert type(refusal({**raw, alias: value, name: "other"})) is errors.ConflictingFields
+
+
+def test_the_aliases_of_the_original_system() -> None:
+    assert contract.aliases() == {
+        "snapshot_name": "snapshot_identifier",
+        "snapshot_id": "snapshot_identifier",
+        "date": "snapshot_date",
+        "source_snapshot_date": "snapshot_date",
+        "new_db_cluster_identifier": "target_cluster_id",
+        "security_group_ids": "vpc_security_group_ids",
+    }
+
+
+BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
+    ({"snapshot_identifer": "x"}, errors.UnknownField, "snapshot_identifer", "'snapshot_identifier'"),
+    ({"zzzz": 1}, errors.UnknownField, "zzzz", "no field is like it"),
+    ({"snapshot_identifier": None}, errors.MissingSource, "snapshot_identifier", "no snapshot"),
+    ({"snapshot_date": "2026-11-22"}, errors.ConflictingFields, "snapshot_date", "one source"),
+    (
+        {"snapshot_identifier": None, "snapshot_date": "2026-11-22"},
+        errors.MissingSource,
+        "source_cluster_id",
+        "without",
+    ),
+    ({"snapshot_identifier": None, "source_cluster_id": "c"}, errors.MissingSource, "snapshot_date", "alone"),
+    ({"target_cluster_id": None}, errors.MissingParameter, "target_cluster_id", "missing"),
+    ({"vpc_security_group_ids": None}, errors.MissingParameter, "vpc_security_group_ids", "missing"),
+    ({"db_subnet_group_name": None}, errors.MissingParameter, "db_subnet_group_name", "missing"),
+    ({"vpc_security_group_ids": []}, errors.InvalidParameter, "vpc_security_group_ids", "at least 1"),
+    ({"vpc_security_group_ids": ["default"]}, errors.InvalidParameter, "vpc_security_group_ids.0", "form"),
+    ({"target_cluster_id": "a--b"}, errors.InvalidParameter, "target_cluster_id", "two hyphens"),
+    ({"target_cluster_id": "a-"}, errors.InvalidParameter, "target_cluster_id", "ends with a hyphen"),
+    ({"target_cluster_id": "1a"}, errors.InvalidParameter, "target_cluster_id", "letter"),
+    ({"target_cluster_id": "a" * 64}, errors.InvalidParameter, "target_cluster_id", "64 characters"),
+    ({"target_cluster_id": ""}, errors.InvalidParameter, "target_cluster_id", "0 characters"),
+    ({"readers": 16}, errors.InvalidParameter, "readers", "at most 15"),
+    ({"readers": "1"}, errors.InvalidParameter, "readers", "integer"),
+    ({"port": 80}, errors.InvalidParameter, "port", "at least 1150"),
+    ({"deletion_protection": "yes"}, errors.InvalidParameter, "deletion_protection", "boolean"),
+    ({"operation_id": "lock#1"}, errors.InvalidParameter, "operation_id", "form"),
+    ({"db_instance_class": "db.serverless"}, errors.MissingParameter, "serverless_v2_scaling", "db.serverless"),
+    (
+        {"serverless_v2_scaling": {"min_capacity": 4, "max_capacity": 2}},
+        errors.InvalidParameter,
+        "serverless_v2_scaling",
+        "above",
+    ),
+    ({"source_region": "us-east-1"}, errors.SnapshotElsewhere, "source_region", "eu-west-1"),
+    ({"target_region": "us-east-1"}, errors.InvalidParameter, "target_region", "own region"),
+    (
+        {"snapshot_identifier": "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:s"},
+        errors.SnapshotElsewhere,
+        "snapshot_identifier",
+        "us-east-1",
+    ),
+    (
+        {"snapshot_identifier": "arn:aws:rds:eu-west-1:999999999999:cluster-snapshot:rds:s"},
+        errors.SnapshotElsewhere,
+        "snapshot_identifier",
+        "999999999999",
+    ),
+    (
+        {"snapshot_identifier": "arn:aws:rds:eu-west-1:123456789012:snapshot:s"},
+        errors.UnsupportedSnapshot,
+        "snapshot_identifier",
+        "not a cluster snapshot",
+    ),
+    ({"snapshot_identifier": "arn:aws:s3:x"}, errors.InvalidParameter, "snapshot_identifier", "ARN"),
+    ({"tags": {"aws:x": "y"}}, errors.InvalidParameter, "tags", "key"),
+    ({"tags": {"aurora-restore:operation-id": "y"}}, errors.InvalidParameter, "tags", "key"),
+    (
+        {"users": [{"name": "a", "access": "admin", "databases": ["d"]}]},
+        errors.InvalidParameter,
+        "users.0.access",
+        "read_write",
+    ),
+    ({"users": [{"name": "a", "access": "read_only"}]}, errors.MissingParameter, "users.0.databases", "missing"),
+    (
+        {"users": [{"name": n, "access": "read_only", "databases": ["d"]} for n in ("app", "APP")]},
+        errors.InvalidParameter,
+        "users",
+        "twice",
+    ),
+    (
+        {"users": [{"name": "a", "access": "read_only", "databases": ["d"], "pasword": "hunter2"}]},
+        errors.UnknownField,
+        "users.0.pasword",
+        "pasword",
+    ),
+    ({"checks": [{"name": "a", "database": "d", "sql": "S"}]}, errors.InvalidParameter, "checks.0", "exactly one"),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "field", "words"), BAD)
+def test_bad_requests(change: dict[str, Any], kind: type[errors.RestoreError], field: str, words: str) -> None:
+    raw = {name: value for name, value in {**request(), **change}.items() if value is not None}
+    error = refusal(raw)
+    assert (type(error), error.field) == (kind, field)
+    assert words in error.cause
+    assert error.advice
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "day", ["2026-02-30", "2026-13-01", "22-11-2026", "2026/11/22", "yesterday", "", "2026-11-22T00:00:00Z", 20261122]
+)
+def test_malformed_dates(day: Any) -> None:
+    error = refusal(request(snapshot_identifier=None, source_cluster_id="orders", snapshot_date=day))
+    assert (type(error), error.field) == (errors.InvalidSnapshotDate, "snapshot_date")
+
+
+def test_a_day_in_the_future() -> None:
+    raw = request(snapshot_identifier=None, source_cluster_id="orders", snapshot_date="2026-11-24")
+    assert type(refusal(raw)) is errors.InvalidSnapshotDate
+    assert parse({**raw, "snapshot_date": "2026-11-23"}).snapshot_date == "2026-11-23"
+
+
+def test_all_findings_are_told_at_once() -> None:
+    error = refusal({**request(readers=16, port=1), "nonsense": 1})
+    assert type(error) is errors.UnknownField
+    error = refusal(request(readers=16, port=1))
+    assert len(error.details["also"]) == 1
+    assert "port" in error.cause
+
+
+@pytest.mark.parametrize("raw", [None, [], "x", 3])
+def test_what_is_not_an_object(raw: Any) -> None:
+    assert type(refusal(raw)) is errors.InvalidParameter
+
+
+@pytest.mark.parametrize("name", ["users", "checks"])
+def test_users_and_checks_need_the_database_phase(name: str) -> None:
+    value = contract.schema()["properties"][name]["examples"][0]
+    error = refusal(request(**{name: value}), database_enabled=False)
+    assert (type(error), error.field) == (errors.ConflictingFields, name)
+    assert parse(request(**{name: []}), database_enabled=False)
+
+
+# --- defaults -------------------------------------------------------------------------------------------------------
+
+
+def test_defaults_lie_beneath_the_request() -> None:
+    parsed = parse({"target_cluster_id": "t", "snapshot_id": "s", "port": 6000}, {**request(port=7000), "readers": 1})
+    assert (parsed.target_cluster_id, parsed.port, parsed.readers) == ("t", 6000, 1)
+
+
+def test_null_takes_a_default_away_and_unset_defaults_are_null() -> None:
+    parsed = parse({**request(), "port": None}, {"port": 7000, "kms_key_id": None})
+    assert (parsed.port, parsed.kms_key_id) == (None, None)
+
+
+def test_a_selector_displaces_the_selectors_of_the_defaults() -> None:
+    by_date = {"source_cluster_id": "orders", "snapshot_date": "2026-11-20"}
+    assert parse(request(), by_date).source_cluster_id is None
+    parsed = parse(request(snapshot_identifier=None, snapshot_date="2026-11-22"), by_date)
+    assert (parsed.source_cluster_id, parsed.snapshot_date) == ("orders", "2026-11-22")
+    parsed = parse(request(snapshot_identifier=None, snapshot_date="2026-11-22", source_cluster_id="c"), request())
+    assert (parsed.snapshot_identifier, parsed.source_cluster_id) == (None, "c")
+
+
+def test_bad_defaults_are_said_to_be_defaults() -> None:
+    assert "defaults" in refusal(request(), {"readers": 99}).cause
+    assert "defaults" in refusal(request(), {"reader": 1}).cause
+    assert type(refusal(request(), {"operation_id": "x"})) is errors.InvalidParameter
+    assert type(refusal(request(), "x")) is errors.InvalidParameter
+
+
+values = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+    | st.lists(st.integers(), max_size=2)
+)
+names = st.sampled_from([*contract.schema()["properties"], *contract.aliases(), "nonsense"])
+
+
+@given(st.dictionaries(names, values, max_size=8), st.dictionaries(names, values, max_size=3))
+def test_any_object_gives_a_request_or_an_error_of_ours(raw: dict[str, Any], defaults: dict[str, Any]) -> None:
+    found: errors.RestoreError | None = None
+    try:
+        parsed = parse({**request(), **raw}, defaults)
+    except errors.RestoreError as error:
+        found = error
+    if found is None:
+        assert Request.from_mapping(json.loads(json.dumps(parsed.to_mapping()))) == parsed
+    else:
+        assert found.code
+        assert found.field

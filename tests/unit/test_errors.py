@@ -1,0 +1,110 @@
+import json
+import re
+
+import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ParamValidationError
+
+from aurora_restore import errors
+from tests.unit.core_support import refused
+
+
+def test_the_table_is_complete_and_without_doubles() -> None:
+    codes = [error.code for error in errors.TABLE]
+    assert len(set(codes)) == len(codes)
+    components = "SNAP-CHECK|SNAP-COPY|COPY-STATUS|RESTORE|RESTORE-STATUS|DBUSER|VERIFY|SWAP|CLEANUP|NOTIFY|GENERAL"
+    for error in errors.TABLE:
+        assert re.fullmatch(rf"ARP-({components})-\d{{3}}", error.code)
+        assert (error.__doc__ or "").strip().endswith(".")
+        assert error.remedy.endswith(".")
+
+
+def test_only_what_a_retry_helps_is_retryable() -> None:
+    retryable = {error.__name__ for error in errors.TABLE if error.retryable}
+    assert retryable == {"Throttled", "ResourceBusy", "TransientDatabaseError", "StateConflict"}
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "operation", "expected"),
+    [
+        ("Throttling", "", "X", errors.Throttled),
+        ("ThrottlingException", "Rate exceeded", "X", errors.Throttled),
+        ("InternalFailure", "", "X", errors.Throttled),
+        ("AccessDenied", "User: x is not authorized", "RestoreDBClusterFromSnapshot", errors.AccessDenied),
+        ("AccessDenied", "", "DescribeDBClusterSnapshots", errors.SnapshotAccessDenied),
+        ("DBClusterSnapshotNotFoundFault", "", "RestoreDBClusterFromSnapshot", errors.SnapshotVanished),
+        ("DBSubnetGroupNotFoundFault", "", "X", errors.SubnetGroupInvalid),
+        ("InvalidVPCNetworkStateFault", "", "X", errors.NetworkInvalid),
+        ("DBClusterParameterGroupNotFound", "", "X", errors.ParameterGroupInvalid),
+        ("DBClusterQuotaExceededFault", "", "X", errors.QuotaExceeded),
+        ("InstanceQuotaExceeded", "", "X", errors.QuotaExceeded),
+        ("KMSKeyNotAccessibleFault", "", "X", errors.EncryptionKeyInaccessible),
+        ("InvalidDBClusterStateFault", "", "X", errors.ResourceBusy),
+        ("InvalidDBInstanceState", "", "X", errors.ResourceBusy),
+        ("InvalidDBClusterSnapshotStateFault", "", "X", errors.ResourceBusy),
+        ("DBInstanceAlreadyExists", "", "X", errors.TargetExists),
+        ("InsufficientDBInstanceCapacity", "", "X", errors.CapacityInsufficient),
+        ("InvalidParameterValue", "Invalid security group , groupId= sg-1", "X", errors.SecurityGroupInvalid),
+        ("InvalidParameterCombination", "Cannot find version 1 for aurora-mysql", "X", errors.EngineVersionNotOffered),
+        ("InvalidParameterValue", "The engine version is earlier than the engine version", "X", errors.EngineDowngrade),
+        ("InvalidParameterValue", "something", "X", errors.RestoreStartFailed),
+        ("ResourceNotFoundException", "", "GetItem", errors.StateStoreUnavailable),
+        ("InvalidParameter", "", "Publish", errors.NotificationFailed),
+        ("Unheard", "of", "X", errors.AwsCallFailed),
+    ],
+)
+def test_aws_errors_become_ours(code: str, message: str, operation: str, expected: type[errors.RestoreError]) -> None:
+    ours = errors.translate(refused(code, message, operation))
+    assert type(ours) is expected
+    assert ours.details["aws_code"] == code
+
+
+def test_a_server_error_is_retried_whatever_its_code() -> None:
+    assert type(errors.translate(refused("Odd", status=503))) is errors.Throttled
+
+
+def test_errors_without_an_answer() -> None:
+    assert type(errors.translate(EndpointConnectionError(endpoint_url="x"), "rds")) is errors.Throttled
+    assert type(errors.translate(NoCredentialsError())) is errors.AccessDenied
+    ours = errors.translate(ParamValidationError(report="value: s3cret"))
+    assert type(ours) is errors.InternalError
+    assert "s3cret" not in str(ours)
+
+
+@pytest.mark.parametrize("error", errors.TABLE, ids=lambda error: error.__name__)
+def test_an_error_survives_the_state_machine(error: type[errors.RestoreError]) -> None:
+    raised = error("Something is wrong with 'x: y'")
+    caught = {
+        "Error": error.__name__,
+        "Cause": json.dumps({"errorMessage": str(raised), "errorType": error.__name__, "stackTrace": []}),
+    }
+    failure = errors.failure_of(caught)
+    assert failure == errors.Failure.of(raised)
+    assert failure.message == str(raised)
+    assert errors.Failure.from_mapping(failure.to_mapping()) == failure
+
+
+@pytest.mark.parametrize(
+    ("caught", "code"),
+    [
+        ({"Error": "States.Timeout", "Cause": ""}, "ARP-GENERAL-006"),
+        (
+            {"Error": "Sandbox.Timedout", "Cause": '{"errorMessage": "Task timed out after 3.00 seconds"}'},
+            "ARP-GENERAL-006",
+        ),
+        ({"Error": "Runtime.ExitError", "Cause": '{"errorMessage": "signal: killed"}'}, "ARP-GENERAL-010"),
+        ({"Error": "Lambda.AccessDeniedException", "Cause": "x is not authorized to perform"}, "ARP-GENERAL-014"),
+        ({}, "ARP-GENERAL-010"),
+        ({"Error": "E", "Cause": "[1]"}, "ARP-GENERAL-010"),
+    ],
+)
+def test_foreign_errors_get_a_code(caught: dict[str, str], code: str) -> None:
+    assert errors.failure_of(caught).code == code
+
+
+def test_several_findings_are_told_at_once() -> None:
+    first = errors.TargetExists("A is taken", field="target_cluster_id")
+    joined = errors.together([first, errors.SubnetGroupInvalid("B is not there")])
+    assert type(joined) is errors.TargetExists
+    assert joined.field == "target_cluster_id"
+    assert "ARP-RESTORE-003: B is not there." in joined.cause
+    assert errors.together([first]) is first

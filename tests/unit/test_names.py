@@ -1,0 +1,61 @@
+import re
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora_restore import names
+
+RULE = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*")
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits + "-_ é:", max_size=70))
+def test_identifier_problem_agrees_with_rds_rule(name: str) -> None:
+    legal = len(name) <= 63 and RULE.fullmatch(name) is not None
+    assert (names.identifier_problem(name) is None) is legal
+
+
+legal_names = st.from_regex(r"\A[a-z](-?[a-z0-9]){0,61}\Z").filter(lambda name: len(name) <= 63)
+
+
+@given(legal_names, st.integers(1, 16))
+def test_instance_identifiers_are_legal(cluster: str, ordinal: int) -> None:
+    identifier = names.instance_identifier(cluster, ordinal)
+    assert names.identifier_problem(identifier) is None
+    assert identifier.endswith(f"-{ordinal}")
+
+
+@given(legal_names, st.sets(st.integers(1, 16), min_size=2, max_size=2))
+def test_instance_identifiers_differ(cluster: str, ordinals: set[int]) -> None:
+    assert len({names.instance_identifier(cluster, ordinal) for ordinal in ordinals}) == 2
+
+
+def test_long_cluster_names_do_not_share_instances() -> None:
+    stem = "a" * 62
+    assert names.instance_identifier(stem + "b", 1) != names.instance_identifier(stem + "c", 1)
+
+
+def test_the_pipelines_own_tags_win() -> None:
+    tags = names.operation_tags(
+        deployment="restore", operation_id="op", tags={names.MANAGED_BY_TAG: "someone", "team": "x"}
+    )
+    assert tags == {"team": "x", names.OPERATION_TAG: "op", names.MANAGED_BY_TAG: "restore"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "ours"),
+    [
+        (None, False),
+        ([], False),
+        ([{"Key": names.OPERATION_TAG, "Value": "another"}], False),
+        ([{"Key": "x", "Value": "op"}], False),
+        ([{"Key": "x", "Value": "y"}, {"Key": names.OPERATION_TAG, "Value": "op"}], True),
+    ],
+)
+def test_bears_tag(tags: list[dict[str, str]] | None, ours: bool) -> None:
+    assert names.bears_tag(tags, "op") is ours
+
+
+def test_secret_name_is_stable_per_target() -> None:
+    assert names.user_secret_name("aurora-restore/d", "orders", "app") == "aurora-restore/d/orders/app"

@@ -1,0 +1,81 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora_restore import errors, notification
+from aurora_restore.model import ClusterFacts, Record, Resource, ResourceState, Status, iso
+from aurora_restore.notification import MAX_SUBJECT, Message
+from tests.unit.core_support import EXECUTION_ARN, NOW, REGION, settings
+from tests.unit.test_planner import parsed, plan
+
+RECORD = Record(
+    operation_id="op",
+    execution_arn=EXECUTION_ARN,
+    started_at=iso(NOW),
+    status=Status.SUCCEEDED,
+    request=parsed(),
+    plan=plan(),
+    cluster=ClusterFacts("orders-staging", "arn", "cluster-X", "16.6", 5432, endpoint="orders.example"),
+    resources=(Resource("db-cluster", "orders-staging", REGION, "1", "op", ResourceState.KEPT),),
+    audit_sequence=9,
+    audit_hash="abc",
+)
+FAILURE = errors.Failure.of(errors.ClusterFailed("It is incompatible-network", field="x"), "RestoreCluster")
+
+
+def build(record: Record | None = RECORD, failure: errors.Failure | None = None, **changes: Any) -> Message:
+    return notification.build(
+        settings=settings(**changes),
+        operation_id="op",
+        execution_arn=EXECUTION_ARN,
+        now=NOW,
+        record=record,
+        failure=failure,
+    )
+
+
+def test_success() -> None:
+    message = build(environment="prod")
+    assert message.subject == "[restore] Aurora restore succeeded: orders-staging"
+    assert message.attributes["status"] == "SUCCEEDED"
+    assert message.document["cluster"]["endpoint"] == "orders.example"
+    assert message.document["audit"] == {"sequence": 9, "hash": "abc"}
+    assert "orders.example:5432" in message.text
+    parameters = message.publish_parameters("arn")
+    bodies = json.loads(parameters["Message"])
+    assert json.loads(bodies["default"]) == json.loads(json.dumps(message.document))
+    assert bodies["email"] == message.text
+    assert parameters["MessageAttributes"]["environment"]["StringValue"] == "prod"
+
+
+def test_failure() -> None:
+    message = build(replace(RECORD, status=Status.FAILED), FAILURE)
+    assert message.attributes["error_code"] == "ARP-RESTORE-STATUS-001"
+    assert message.document["error"]["remedy"]
+    for word in (
+        "ARP-RESTORE-STATUS-001",
+        "incompatible-network",
+        "Remedy",
+        "Still there",
+        "db-cluster orders-staging",
+    ):
+        assert word in message.text
+
+
+def test_without_a_record() -> None:
+    message = build(None, FAILURE)
+    assert message.subject == "[restore] Aurora restore failed: op"
+    # SNS refuses attributes with an empty value.
+    assert all(value["StringValue"] for value in message.publish_parameters("arn")["MessageAttributes"].values())
+
+
+@given(st.text(max_size=200))
+def test_any_subject_is_one_that_sns_takes(name: str) -> None:
+    subject = build(deployment=name).subject
+    assert len(subject) <= MAX_SUBJECT
+    assert subject.isascii()
+    assert "\n" not in subject
+    assert "\r" not in subject

@@ -1,0 +1,201 @@
+"""Every status that AWS documents for clusters and instances, and the rules beyond the status."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora_restore import readiness
+from aurora_restore.readiness import State
+
+# Aurora User Guide, "Viewing DB cluster status".
+CLUSTER_STATUSES = {
+    State.READY: ["available"],
+    State.PENDING: [
+        "backing-up", "backtracking", "creating", "configuring-enhanced-monitoring", "configuring-iam-database-auth",
+        "failing-over", "maintenance", "migrating", "modifying", "preparing-data-migration", "promoting", "rebooting",
+        "renaming", "resetting-master-credentials", "scaling-compute", "scaling-storage", "starting",
+        "storage-optimization", "update-iam-db-auth", "upgrading",
+    ],
+    State.FAILED: [
+        "cloning-failed", "deleting", "deleted", "failed", "inaccessible-encryption-credentials",
+        "inaccessible-encryption-credentials-recoverable", "incompatible-network", "incompatible-parameters",
+        "incompatible-restore", "migration-failed", "restore-failed", "stopped", "stopping", "upgrade-failed",
+    ],
+}  # fmt: skip
+# Aurora User Guide, "Viewing DB instance status".
+INSTANCE_STATUSES = {
+    State.READY: [
+        "available", "backing-up", "configuring-associated-roles", "configuring-enhanced-monitoring",
+        "configuring-iam-database-auth", "configuring-log-exports", "storage-initialization", "storage-optimization",
+    ],
+    State.PENDING: [
+        "converting-to-vpc", "creating", "delete-precheck", "maintenance", "modifying", "moving-to-vpc", "rebooting",
+        "renaming", "resetting-master-credentials", "starting", "storage-config-upgrade", "upgrading",
+    ],
+    State.FAILED: [
+        "deleting", "deleted", "failed", "inaccessible-encryption-credentials",
+        "inaccessible-encryption-credentials-recoverable", "incompatible-create", "incompatible-credentials",
+        "incompatible-network", "incompatible-option-group", "incompatible-parameters", "incompatible-restore",
+        "insufficient-capacity", "modify-failed", "restore-error", "stopped", "stopping", "storage-full",
+        "upgrade-failed",
+    ],
+}  # fmt: skip
+
+
+def table(statuses: dict[State, list[str]]) -> list[tuple[str, State]]:
+    return [(status, state) for state, names in statuses.items() for status in names]
+
+
+def cluster(status: str = "available", **changes: Any) -> dict[str, Any]:
+    return {
+        "DBClusterIdentifier": "c",
+        "Status": status,
+        "DBClusterMembers": [
+            {"DBInstanceIdentifier": "c-1", "IsClusterWriter": True, "DBClusterParameterGroupStatus": "in-sync"}
+        ],
+        "MasterUserSecret": {"SecretArn": "arn", "SecretStatus": "active"},
+        **changes,
+    }
+
+
+def instance(status: str = "available", **changes: Any) -> dict[str, Any]:
+    return {
+        "DBInstanceIdentifier": "c-1",
+        "DBInstanceStatus": status,
+        "PendingModifiedValues": {},
+        "DBParameterGroups": [{"DBParameterGroupName": "p", "ParameterApplyStatus": "in-sync"}],
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1", "Status": "active"}],
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(("status", "state"), table(CLUSTER_STATUSES))
+def test_cluster_status(status: str, state: State) -> None:
+    for spelled in (status, status.upper(), status.replace("-", "_")):
+        judged = readiness.cluster_restored(cluster(spelled))
+        assert (judged.state, judged.unknown) == (state, False)
+
+
+@pytest.mark.parametrize(("status", "state"), table(INSTANCE_STATUSES))
+def test_instance_status(status: str, state: State) -> None:
+    judged = readiness.writer_ready(instance(status), cluster())
+    assert (judged.state, judged.unknown) == (state, False)
+
+
+documented = {status for statuses in (CLUSTER_STATUSES, INSTANCE_STATUSES) for _, status in table(statuses)}
+
+
+@given(st.text(min_size=1, alphabet="abcdefghijklmnopqrstuvwxyz-"))
+def test_an_unknown_status_waits_loudly(status: str) -> None:
+    if status in {known for known, _ in table(CLUSTER_STATUSES) + table(INSTANCE_STATUSES)}:
+        return
+    for judged in (
+        readiness.cluster_restored(cluster(status)),
+        readiness.cluster_configured(cluster(status)),
+        readiness.instance_ready(instance(status), cluster()),
+    ):
+        assert (judged.state, judged.unknown) == (State.PENDING, True)
+
+
+@pytest.mark.parametrize("judge", [readiness.cluster_restored, readiness.cluster_configured])
+def test_an_absent_cluster(judge: Any) -> None:
+    assert judge(None, seen=False).state is State.PENDING
+    assert judge(None, seen=True).state is State.FAILED
+
+
+def test_an_absent_instance() -> None:
+    assert readiness.instance_ready(None, cluster()).state is State.PENDING
+    assert readiness.writer_ready(None, cluster(), seen=True).state is State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("pending", "state"),
+    [
+        ({"MasterUserPassword": "****"}, State.PENDING),
+        ({"IAMDatabaseAuthenticationEnabled": True}, State.PENDING),
+        ({"EngineVersion": "17.4"}, State.PENDING),
+        ({"StorageType": "aurora-iopt1"}, State.PENDING),
+        ({"AllocatedStorage": 1}, State.PENDING),
+        ({"Iops": 1}, State.PENDING),
+        ({"BackupRetentionPeriod": 3}, State.READY),
+        ({"MasterUserPassword": None}, State.READY),
+        ({}, State.READY),
+        (None, State.READY),
+    ],
+)
+def test_pending_values_of_the_cluster(pending: Any, state: State) -> None:
+    assert readiness.cluster_configured(cluster(PendingModifiedValues=pending)).state is state
+
+
+@pytest.mark.parametrize("status", ["creating", "rotating", "impaired", ""])
+def test_the_managed_secret_counts_only_with_members(status: str) -> None:
+    secret = {"SecretArn": "arn", "SecretStatus": status}
+    assert readiness.cluster_configured(cluster(MasterUserSecret=secret)).state is State.PENDING
+    assert readiness.writer_ready(instance(), cluster(MasterUserSecret=secret)).state is State.PENDING
+    # Without an instance a secret never becomes active: to wait for it would be for ever.
+    assert readiness.cluster_configured(cluster(MasterUserSecret=secret, DBClusterMembers=[])).state is State.READY
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"PendingModifiedValues": {"DBInstanceClass": "db.r8g.xlarge"}}, "DBInstanceClass"),
+        ({"DBParameterGroups": [{"DBParameterGroupName": "p", "ParameterApplyStatus": "applying"}]}, "applying"),
+        ({"DBParameterGroups": [{"DBParameterGroupName": "p", "ParameterApplyStatus": "pending-reboot"}]}, "reboot"),
+        ({"VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1", "Status": "adding"}]}, "sg-1"),
+    ],
+)
+def test_an_available_instance_is_not_always_done(changes: dict[str, Any], word: str) -> None:
+    judged = readiness.instance_ready(instance(**changes), cluster())
+    assert judged.state is State.PENDING
+    assert word in judged.detail
+
+
+def member(**changes: Any) -> dict[str, Any]:
+    return {
+        "DBInstanceIdentifier": "c-1",
+        "IsClusterWriter": True,
+        "DBClusterParameterGroupStatus": "in-sync",
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("members", "word"),
+    [
+        ([], "member"),
+        ([member(DBClusterParameterGroupStatus="pending-reboot")], "pending-reboot"),
+        ([member(DBClusterParameterGroupStatus="applying")], "applying"),
+        ([member(IsClusterWriter=False)], "writer"),
+    ],
+)
+def test_the_cluster_has_a_say_on_its_writer(members: list[Any], word: str) -> None:
+    judged = readiness.writer_ready(instance(), cluster(DBClusterMembers=members))
+    assert judged.state is State.PENDING
+    assert word in judged.detail
+
+
+def test_a_failed_or_busy_cluster_holds_its_writer() -> None:
+    assert readiness.writer_ready(instance(), cluster("modifying")).state is State.PENDING
+    assert readiness.writer_ready(instance(), cluster("failed")).state is State.FAILED
+
+
+def test_readers_are_as_ready_as_the_worst() -> None:
+    ready = readiness.Readiness(State.READY, "available", "a")
+    pending = readiness.Readiness(State.PENDING, "creating", "b")
+    absent = readiness.Readiness(State.PENDING, readiness.NOT_FOUND, "c")
+    failed = readiness.Readiness(State.FAILED, "failed", "d")
+    assert readiness.all_ready([]).state is State.READY
+    assert readiness.all_ready([ready, ready]).state is State.READY
+    assert readiness.all_ready([ready, pending]).state is State.PENDING
+    assert readiness.all_ready([ready, pending, failed]).state is State.FAILED
+    # One that is not visible yet must not be taken for seen because another one is.
+    assert readiness.all_ready([pending, absent]).status == readiness.NOT_FOUND
+
+
+def test_percent_is_read_when_there_is_one() -> None:
+    assert readiness.cluster_restored(cluster("creating", PercentProgress="42")).percent == 42
+    assert readiness.cluster_restored(cluster("creating", PercentProgress="")).percent is None
+    assert readiness.cluster_restored(cluster("creating")).percent is None

@@ -1,0 +1,62 @@
+import pytest
+
+from aurora_restore.errors import ConfigurationInvalid
+from aurora_restore.settings import DEADLINES, Settings
+
+ENV = {
+    "ARP_DEPLOYMENT": "restore",
+    "ARP_STATE_TABLE": "s",
+    "ARP_AUDIT_TABLE": "a",
+    "ARP_TOPIC_ARN": "arn:aws-cn:sns:cn-north-1:111122223333:t",
+    "ARP_KMS_KEY_ARN": "k",
+    "ARP_SECRET_PREFIX": "p",
+    "AWS_REGION": "cn-north-1",
+}
+
+
+def test_defaults() -> None:
+    settings = Settings.from_env(ENV)
+    assert (settings.partition, settings.account) == ("aws-cn", "111122223333")
+    assert settings.deadlines == DEADLINES
+    assert not settings.database_enabled
+
+
+def test_everything() -> None:
+    settings = Settings.from_env(
+        {
+            **ENV,
+            "ARP_ENVIRONMENT": "prod",
+            "ARP_TAGS": '{"team": "x"}',
+            "ARP_DEADLINES": '{"cluster": 10}',
+            "ARP_DATABASE": "enabled",
+            "ARP_RECORD_TTL_DAYS": "7",
+        }
+    )
+    assert settings.tags == {"team": "x"}
+    assert settings.deadlines == {**DEADLINES, "cluster": 10}
+    assert settings.database_enabled
+    assert settings.record_ttl_days == 7
+
+
+@pytest.mark.parametrize("name", sorted(ENV))
+def test_a_missing_variable_is_named(name: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match=name):
+        Settings.from_env({**ENV, name: ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ARP_TOPIC_ARN", "topic"),
+        ("ARP_TAGS", "[]"),
+        ("ARP_TAGS", "{"),
+        ("ARP_DEADLINES", '{"cluster": "x"}'),
+        ("ARP_DEADLINES", '{"cluster": 0}'),
+        ("ARP_WAIT_FLOOR_SECONDS", "x"),
+        ("ARP_WAIT_CAP_SECONDS", "0"),
+        ("ARP_DATABASE", "yes"),
+    ],
+)
+def test_a_wrong_variable_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match=name):
+        Settings.from_env({**ENV, name: value})

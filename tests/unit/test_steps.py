@@ -1,0 +1,583 @@
+"""The handlers, one after the other as the state machine calls them, on a fake RDS and moto's DynamoDB and SNS."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from importlib import import_module
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from aurora_restore import audit, errors, runtime
+from aurora_restore.model import Record, ResourceState, Status, iso
+from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG
+from aurora_restore.state import StateStore
+from tests.unit.core_support import EXECUTION_ARN, KEY_ARN, NOW, REGION, FakeRds, refused, request, settings
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+CONTEXT = SimpleNamespace(
+    function_name="f",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
+    aws_request_id="1",
+)
+
+
+class Workflow:
+    """What the state machine does for the handlers: payloads, and a clock."""
+
+    def __init__(self, tables: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rds = FakeRds()
+        self.tables = tables
+        self.sns = boto3.client("sns", region_name=REGION)
+        self.sqs = boto3.client("sqs", region_name=REGION)
+        topic = self.sns.create_topic(Name="restore-notifications")["TopicArn"]
+        self.queue = self.sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        self.sns.subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:123456789012:inbox",
+            Attributes={"RawMessageDelivery": "true"},
+        )  # fmt: skip
+        self.settings = settings(
+            topic_arn=topic, deadlines={"cluster": 7200, "configure": 600, "instance": 3600, "compensate": 1800}
+        )
+        monkeypatch.setattr(runtime, "settings", lambda: self.settings)
+        monkeypatch.setattr(runtime, "sessions", lambda: SimpleNamespace(rds=self.rds, dynamodb=tables, sns=self.sns))
+        self.now = NOW
+        self.execution = {"id": EXECUTION_ARN, "name": "run-1", "start_time": iso(NOW)}
+        self.request: Any = request(operation_id="op")
+        self.operation_id = "op"
+
+    @property
+    def store(self) -> StateStore:
+        return StateStore(self.tables, self.settings)
+
+    @property
+    def record(self) -> Record:
+        record = self.store.find(self.operation_id)
+        assert record is not None
+        return record
+
+    def call(self, function: str, step: str, **payload: Any) -> Any:
+        self.now += timedelta(seconds=1)
+        handler = import_module(f"aurora_restore.handlers.{function}").handler
+        event = {"now": iso(self.now), "step": step, **payload}
+        return handler(json.loads(json.dumps(event)), CONTEXT)
+
+    def check(self, **changes: Any) -> Any:
+        started = {"request": self.request, "execution": self.execution, "defaults_json": "{}"}
+        return self.call("snapshot_check", "SnapshotCheck", **{**started, **changes})
+
+    def step(self, function: str, step: str, **payload: Any) -> Any:
+        return self.call(function, step, operation_id=self.operation_id, execution_arn=EXECUTION_ARN, **payload)
+
+    def observe(self, phase: str) -> Any:
+        return self.step("check_restore_status", "Observe", phase=phase)
+
+    def until_ready(self, phase: str) -> None:
+        for _ in range(5):
+            seen = self.observe(phase)
+            if seen["state"] == "READY":
+                return
+            self.now += timedelta(seconds=seen["wait_seconds"])
+            self.rds.all_available()
+        raise AssertionError(seen)
+
+    def up_to_writer(self) -> None:
+        self.check()
+        self.step("restore_snapshot", "RestoreCluster")
+        self.until_ready("cluster")
+        self.step("configure_cluster", "ConfigureCluster")
+        self.until_ready("configure")
+        self.step("create_instances", "CreateWriter", role="writer")
+
+    def up_to_readers(self) -> None:
+        self.up_to_writer()
+        self.until_ready("writer")
+        self.step("create_instances", "CreateReaders", role="readers")
+        self.until_ready("readers")
+
+    def failing(self, function: str, step: str, error: errors.RestoreError | dict[str, str]) -> Any:
+        caught = error if isinstance(error, dict) else {
+            "Error": type(error).__name__,
+            "Cause": json.dumps({"errorMessage": str(error), "errorType": type(error).__name__}),
+        }  # fmt: skip
+        return self.call(function, step, request=self.request, execution=self.execution, error=caught)
+
+    def messages(self) -> list[dict[str, Any]]:
+        found = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"]) for message in found]
+
+    def trail(self) -> list[dict[str, Any]]:
+        return self.store.trail(self.operation_id, EXECUTION_ARN)
+
+
+@pytest.fixture
+def workflow(tables: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Workflow:
+    return Workflow(tables, monkeypatch)
+
+
+def test_the_main_road(workflow: Workflow, capsys: pytest.CaptureFixture[str]) -> None:
+    workflow.request |= {"readers": 2, "deletion_protection": True, "backup_retention_period": 7, "requested_by": "me"}
+    verdict = workflow.check()
+    assert {
+        key: verdict[key] for key in ("operation_id", "target_cluster_id", "engine", "database_phase", "readers")
+    } == {
+        "operation_id": "op",
+        "target_cluster_id": "orders-staging",
+        "engine": "aurora-postgresql",
+        "database_phase": True,
+        "readers": 2,
+    }
+    workflow.up_to_readers()
+    assert not workflow.rds.clusters["orders-staging"]["DeletionProtection"]
+    workflow.step("cleanup", "Cleanup")
+    assert workflow.rds.clusters["orders-staging"]["DeletionProtection"]
+    assert workflow.step("sns_notification", "NotifySuccess", warnings={})["notified"]
+
+    record = workflow.record
+    assert record.status is Status.SUCCEEDED
+    assert {item.state for item in record.resources} == {ResourceState.HANDED_OVER}
+    assert [item.identifier for item in record.resources] == [
+        "orders-staging", "orders-staging-1", "orders-staging-2", "orders-staging-3",
+    ]  # fmt: skip
+    assert record.requested_by == "me"
+    assert record.cluster is not None
+    assert record.cluster.endpoint
+    assert record.expires_at
+    assert set(record.timings) == {"cluster", "configure", "writer", "readers"}
+    assert all(timing.ready_at for timing in record.timings.values())
+
+    [message] = workflow.messages()
+    assert (message["event"], message["status"]) == ("restore.succeeded", "SUCCEEDED")
+    trail = workflow.trail()
+    assert audit.problems(trail, head=record.audit_hash) == []
+    # The message was built before the event that tells of it.
+    assert message["audit"]["hash"] in [event["hash"] for event in trail]
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert all(line["operation_id"] == "op" for line in lines if "level" in line)
+    metrics = [line for line in lines if "_aws" in line]
+    names = {metric["Name"] for line in metrics for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert names == {"AuroraRestoreDuration", "AuroraRestoreSuccess"}
+    dimensions = {tuple(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) for line in metrics}
+    assert dimensions == {("Deployment", "Phase"), ("Deployment", "Outcome"), ("Deployment",)}
+
+
+def test_the_calls_of_the_main_road(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 1, "backup_retention_period": 7, "tags": {"team": "orders"}}
+    workflow.up_to_readers()
+    [restored] = workflow.rds.made("restore_db_cluster_from_snapshot")
+    tags = {tag["Key"]: tag["Value"] for tag in restored["Tags"]}
+    assert tags == {"team": "orders", OPERATION_TAG: "op", MANAGED_BY_TAG: "restore"}
+    [modified] = workflow.rds.made("modify_db_cluster")
+    assert modified == {
+        "DBClusterIdentifier": "orders-staging",
+        "ApplyImmediately": True,
+        "ManageMasterUserPassword": True,
+        "MasterUserSecretKmsKeyId": KEY_ARN,
+        "BackupRetentionPeriod": 7,
+    }
+    writer, reader = workflow.rds.made("create_db_instance")
+    assert (writer["PromotionTier"], reader["PromotionTier"]) == (0, 1)
+    assert writer["PubliclyAccessible"] is False
+    assert writer["Tags"] == restored["Tags"]
+
+
+def test_every_step_can_be_repeated(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 1, "deletion_protection": True}
+    first = workflow.check()
+    assert workflow.check() == first
+    for _ in range(2):
+        workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.until_ready("cluster")
+    for _ in range(2):
+        workflow.step("configure_cluster", "ConfigureCluster")
+    workflow.until_ready("configure")
+    for role, step in (("writer", "CreateWriter"), ("readers", "CreateReaders")):
+        for _ in range(2):
+            workflow.step("create_instances", step, role=role)
+        workflow.until_ready(role)
+        assert workflow.observe(role)["state"] == "READY"
+    for _ in range(2):
+        workflow.step("cleanup", "Cleanup")
+    for _ in range(2):
+        workflow.step("sns_notification", "NotifySuccess", warnings={})
+    for operation, times in (
+        ("restore_db_cluster_from_snapshot", 1),
+        ("modify_db_cluster", 2),
+        ("create_db_instance", 2),
+    ):
+        assert len(workflow.rds.made(operation)) == times
+    assert len(workflow.messages()) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "step", "operation", "payload"),
+    [
+        ("restore_snapshot", "RestoreCluster", "restore_db_cluster_from_snapshot", {}),
+        ("create_instances", "CreateWriter", "create_db_instance", {"role": "writer"}),
+    ],
+)
+def test_a_create_whose_answer_was_lost_is_adopted(
+    workflow: Workflow, function: str, step: str, operation: str, payload: dict[str, Any]
+) -> None:
+    workflow.check()
+    if step == "CreateWriter":
+        workflow.step("restore_snapshot", "RestoreCluster")
+    real = getattr(workflow.rds, operation)
+
+    def lost(**parameters: Any) -> Any:
+        real(**parameters)
+        raise refused("InternalFailure", status=500)
+
+    setattr(workflow.rds, operation, lost)
+    with pytest.raises(errors.Throttled):
+        workflow.step(function, step, **payload)
+    assert workflow.record.resources[-1].state is ResourceState.INTENDED
+    setattr(workflow.rds, operation, real)
+    workflow.step(function, step, **payload)
+    assert workflow.record.resources[-1].state is ResourceState.CREATED
+    assert len(workflow.rds.made(operation)) == 1
+
+
+def test_what_is_anothers_is_not_adopted(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.rds.clusters["orders-staging"] = {"DBClusterIdentifier": "orders-staging", "TagList": []}
+    with pytest.raises(errors.TargetExists, match="not made by this operation"):
+        workflow.step("restore_snapshot", "RestoreCluster")
+
+
+# --- waiting --------------------------------------------------------------------------------------------------------
+
+
+def test_a_poll_that_sees_nothing_new_writes_nothing(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    seen = workflow.observe("cluster")
+    assert (seen["state"], seen["status"], seen["percent"]) == ("PENDING", "creating", None)
+    assert 15 <= seen["wait_seconds"] <= 450
+    version = workflow.record.version
+    for _ in range(3):
+        workflow.observe("cluster")
+    assert workflow.record.version == version
+
+
+def test_a_configuration_needs_two_good_reads(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.all_available()
+    workflow.until_ready("cluster")
+    workflow.step("configure_cluster", "ConfigureCluster")
+    first = workflow.observe("configure")
+    assert (first["state"], first["wait_seconds"]) == ("PENDING", 5)
+    workflow.rds.clusters["orders-staging"]["Status"] = "resetting-master-credentials"
+    assert workflow.observe("configure")["state"] == "PENDING"
+    workflow.rds.all_available()
+    assert workflow.observe("configure")["state"] == "PENDING"
+    assert workflow.observe("configure")["state"] == "READY"
+
+
+def test_a_terminal_status_fails_at_once_with_the_events(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.clusters["orders-staging"]["Status"] = "incompatible-network"
+    workflow.rds.events = [
+        {"SourceIdentifier": "orders-staging", "Date": NOW, "Message": "The DB cluster can't be created"}
+    ]
+    with pytest.raises(errors.ClusterFailed, match="can't be created"):
+        workflow.observe("cluster")
+    last = workflow.record.last_error
+    assert last is not None
+    assert last.details["events"][0]["source"] == "orders-staging"
+
+
+def test_events_that_cannot_be_read_do_not_hide_the_failure(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.clusters["orders-staging"]["Status"] = "failed"
+    workflow.rds.errors["describe_events"] = [refused("AccessDenied")]
+    with pytest.raises(errors.ClusterFailed):
+        workflow.observe("cluster")
+
+
+def test_an_unknown_status_waits_to_the_deadline(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.clusters["orders-staging"]["Status"] = "transmogrifying"
+    assert workflow.observe("cluster")["state"] == "PENDING"
+    workflow.now += timedelta(seconds=7190)
+    assert workflow.observe("cluster")["wait_seconds"] <= 10
+    workflow.now += timedelta(seconds=10)
+    with pytest.raises(errors.OperationTimeout, match="transmogrifying"):
+        workflow.observe("cluster")
+
+
+def test_ready_at_the_deadline_is_ready(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.all_available()
+    workflow.now += timedelta(seconds=10_000)
+    assert workflow.observe("cluster")["state"] == "READY"
+
+
+def test_a_cluster_that_vanishes_or_is_replaced(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.observe("cluster")
+    cluster = workflow.rds.clusters.pop("orders-staging")
+    with pytest.raises(errors.ResourceVanished):
+        workflow.observe("cluster")
+    workflow.rds.clusters["orders-staging"] = {**cluster, "DbClusterResourceId": "cluster-OTHER"}
+    with pytest.raises(errors.ResourceVanished, match="another cluster"):
+        workflow.observe("cluster")
+
+
+# --- failing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_request_ends_as_failed_with_a_notification(workflow: Workflow) -> None:
+    workflow.request = request(operation_id="op", snapshot_identifer="x", password="hunter2")
+    with pytest.raises(errors.UnknownField) as caught:
+        workflow.check()
+    waited = workflow.failing("compensate", "Compensate", caught.value)
+    assert (waited["state"], waited["status"]) == ("READY", "CLEAN")
+    told = workflow.failing("sns_notification", "NotifyFailure", caught.value)
+    assert told["error"] == "ARP-GENERAL-011"
+    assert "operation_id: op" in told["cause"]
+    record = workflow.record
+    assert record.status is Status.FAILED
+    assert record.error is not None
+    assert (record.error.code, record.error.field, record.error.step) == (
+        "ARP-GENERAL-011",
+        "snapshot_identifer",
+        "SnapshotCheck",
+    )
+    assert record.error.remedy
+    [message] = workflow.messages()
+    assert message["error"]["code"] == "ARP-GENERAL-011"
+    assert workflow.rds.calls == []
+    assert "hunter2" not in json.dumps([record.to_mapping(), workflow.trail(), message, told])
+    assert record.expires_at
+
+
+def test_a_duplicate_touches_nothing(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    before, calls = workflow.record, len(workflow.rds.calls)
+    workflow.execution = {**workflow.execution, "id": f"{EXECUTION_ARN}-2", "name": "run-2"}
+    with pytest.raises(errors.DuplicateOperation) as caught:
+        workflow.check()
+    # Even if the workflow went on to Compensate (it does not, for this error).
+    assert workflow.failing("compensate", "Compensate", caught.value)["status"] == "NOTHING"
+    workflow.failing("sns_notification", "NotifyFailure", caught.value)
+    assert workflow.record == before
+    assert len(workflow.rds.calls) == calls
+
+
+def test_a_failure_before_the_writer_cleans_up(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.rds.instances["orders-staging-1"]["DBInstanceStatus"] = "incompatible-parameters"
+    with pytest.raises(errors.InstanceFailed) as caught:
+        workflow.observe("writer")
+    first = workflow.failing("compensate", "Compensate", caught.value)
+    assert first["state"] == "PENDING"
+    assert [name for name, _ in workflow.rds.calls if name.startswith("delete")] == [
+        "delete_db_instance",
+        "delete_db_cluster",
+    ]
+    assert workflow.rds.made("delete_db_cluster") == [
+        {"DBClusterIdentifier": "orders-staging", "SkipFinalSnapshot": True}
+    ]
+    assert workflow.record.status is Status.FAILED
+    assert workflow.record.expires_at is None
+    workflow.rds.instances.clear()
+    assert workflow.failing("compensate", "Compensate", caught.value)["state"] == "PENDING"
+    workflow.rds.clusters.clear()
+    assert workflow.failing("compensate", "Compensate", caught.value)["status"] == "CLEAN"
+    assert workflow.failing("compensate", "Compensate", caught.value)["status"] == "CLEAN"
+    told = workflow.failing("sns_notification", "NotifyFailure", caught.value)
+    assert told["error"] == "ARP-RESTORE-STATUS-002"
+    record = workflow.record
+    assert {item.state for item in record.resources} == {ResourceState.DELETED}
+    assert record.expires_at
+    assert record.error == errors.Failure.of(caught.value, "Observe")
+    assert audit.problems(workflow.trail(), head=record.audit_hash) == []
+    assert len(workflow.rds.made("delete_db_instance")) == 1
+
+
+def test_a_failure_after_the_writer_keeps_and_says_so(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.until_ready("writer")
+    error = errors.UserCreationFailed("no")
+    kept = workflow.failing("compensate", "Compensate", error)
+    assert (kept["state"], kept["status"]) == ("READY", "KEPT")
+    workflow.failing("sns_notification", "NotifyFailure", error)
+    assert not [name for name, _ in workflow.rds.calls if name.startswith("delete")]
+    assert {item.state for item in workflow.record.resources} == {ResourceState.KEPT}
+    assert workflow.record.expires_at is None
+    [message] = workflow.messages()
+    assert message["results"]["compensation"]["policy"] == "keep"
+
+
+def test_an_intent_whose_call_was_lost_is_compensated(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.rds.errors["restore_db_cluster_from_snapshot"] = [refused("KMSKeyNotAccessibleFault", "The key …")]
+    with pytest.raises(errors.EncryptionKeyInaccessible) as caught:
+        workflow.step("restore_snapshot", "RestoreCluster")
+    waited = workflow.failing("compensate", "Compensate", caught.value)
+    assert (waited["state"], waited["detail"]) == ("PENDING", "db-cluster orders-staging: may still appear")
+    # The lost call took effect after all.
+    real = workflow.rds
+    real.restore_db_cluster_from_snapshot(
+        DBClusterIdentifier="orders-staging", EngineVersion="16.6", Tags=[{"Key": OPERATION_TAG, "Value": "op"}]
+    )
+    assert workflow.failing("compensate", "Compensate", caught.value)["state"] == "PENDING"
+    assert len(real.made("delete_db_cluster")) == 1
+
+
+def test_an_intent_that_never_came_to_be(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.rds.errors["restore_db_cluster_from_snapshot"] = [refused("InvalidVPCNetworkStateFault")]
+    with pytest.raises(errors.NetworkInvalid) as caught:
+        workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.now += timedelta(seconds=61)
+    assert workflow.failing("compensate", "Compensate", caught.value)["status"] == "CLEAN"
+
+
+def test_what_does_not_bear_the_tag_is_never_deleted(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.rds.clusters["orders-staging"]["TagList"] = []
+    workflow.rds.instances["orders-staging-1"]["TagList"] = [{"Key": OPERATION_TAG, "Value": "another"}]
+    assert workflow.failing("compensate", "Compensate", errors.InternalError("x"))["status"] == "CLEAN"
+    assert not [name for name, _ in workflow.rds.calls if name.startswith("delete")]
+    assert {item.state for item in workflow.record.resources} == {ResourceState.FOREIGN}
+
+
+def test_a_busy_cluster_is_deleted_later(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.errors["delete_db_cluster"] = [refused("InvalidDBClusterStateFault")]
+    assert workflow.failing("compensate", "Compensate", errors.InternalError("x"))["state"] == "PENDING"
+    workflow.failing("compensate", "Compensate", errors.InternalError("x"))
+    workflow.rds.clusters.clear()
+    assert workflow.failing("compensate", "Compensate", errors.InternalError("x"))["status"] == "CLEAN"
+
+
+@pytest.mark.parametrize("stuck", ["AccessDenied", "InvalidParameterCombination"])
+def test_what_cannot_be_deleted_is_said(workflow: Workflow, stuck: str) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.errors["delete_db_cluster"] = [refused(stuck, "deletion protection")]
+    done = workflow.failing("compensate", "Compensate", errors.InternalError("x"))
+    assert (done["state"], done["status"]) == ("READY", "INCOMPLETE")
+    assert "deletion protection" in workflow.record.warnings[0]
+    assert workflow.record.expires_at is None
+
+
+def test_a_compensation_has_a_deadline(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.failing("compensate", "Compensate", errors.InternalError("x"))
+    workflow.now += timedelta(seconds=1801)
+    done = workflow.failing("compensate", "Compensate", errors.InternalError("x"))
+    assert (done["state"], done["status"]) == ("READY", "INCOMPLETE")
+    assert "is being deleted" in done["detail"]
+
+
+@pytest.mark.parametrize(
+    ("caught", "code"),
+    [
+        (
+            {"Error": "Sandbox.Timedout", "Cause": '{"errorMessage": "Task timed out after 3.00 seconds"}'},
+            "ARP-GENERAL-006",
+        ),
+        ({"Error": "Runtime.ExitError", "Cause": "{}"}, "ARP-GENERAL-010"),
+        ({"Error": "States.Timeout", "Cause": ""}, "ARP-GENERAL-006"),
+    ],
+)
+def test_a_failure_before_there_is_a_record_is_recorded(workflow: Workflow, caught: dict[str, str], code: str) -> None:
+    assert workflow.failing("compensate", "Compensate", caught)["status"] == "NOTHING"
+    assert workflow.failing("sns_notification", "NotifyFailure", caught)["error"] == code
+    record = workflow.record
+    assert record.status is Status.FAILED
+    assert record.error is not None
+    assert record.error.code == code
+    assert len(workflow.messages()) == 1
+
+
+def test_compensates_own_failure_does_not_hide_the_first(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    first = errors.ClusterFailed("first")
+    workflow.rds.errors["describe_db_clusters"] = [refused("AccessDenied")]
+    with pytest.raises(errors.AccessDenied) as second:
+        workflow.failing("compensate", "Compensate", first)
+    told = workflow.failing("sns_notification", "NotifyFailure", second.value)
+    assert told["error"] == first.code
+    record = workflow.record
+    assert record.error is not None
+    assert record.error.error == "ClusterFailed"
+    assert "ARP-GENERAL-014" in record.warnings[0]
+
+
+def test_a_message_that_cannot_be_sent_changes_no_outcome(workflow: Workflow) -> None:
+    workflow.up_to_readers()
+    workflow.sns.delete_topic(TopicArn=workflow.settings.topic_arn)
+    assert not workflow.step("sns_notification", "NotifySuccess", warnings={})["notified"]
+    record = workflow.record
+    assert record.status is Status.SUCCEEDED
+    assert "could not be sent" in record.warnings[0]
+
+
+def test_the_state_tables_failure_does_not_hold_the_message(workflow: Workflow) -> None:
+    workflow.tables.delete_table(TableName=workflow.settings.state_table)
+    told = workflow.failing("sns_notification", "NotifyFailure", errors.ClusterFailed("first"))
+    assert told["error"] == "ARP-RESTORE-STATUS-001"
+    assert workflow.messages()[0]["error"]["code"] == "ARP-RESTORE-STATUS-001"
+
+
+def test_cleanups_failure_becomes_a_warning(workflow: Workflow) -> None:
+    workflow.request |= {"deletion_protection": True}
+    workflow.up_to_readers()
+    workflow.rds.errors["modify_db_cluster"] = [refused("AccessDenied", "no")]
+    with pytest.raises(errors.AccessDenied) as caught:
+        workflow.step("cleanup", "Cleanup")
+    warning = {"Error": "AccessDenied", "Cause": json.dumps({"errorMessage": str(caught.value)})}
+    workflow.step("sns_notification", "NotifySuccess", warnings={"cleanup": warning})
+    record = workflow.record
+    assert record.status is Status.SUCCEEDED
+    assert record.error is None
+    assert "ARP-GENERAL-014" in record.warnings[0]
+    assert "ARP-GENERAL-014" in workflow.messages()[0]["warnings"][0]
+
+
+def test_an_unforeseen_error_has_a_code_and_tells_no_values(
+    workflow: Workflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workflow.check()
+    workflow.rds.errors["describe_db_clusters"] = [RuntimeError("password hunter2")]
+    with pytest.raises(errors.InternalError, match="RuntimeError in") as caught:
+        workflow.step("restore_snapshot", "RestoreCluster")
+    record = workflow.record
+    assert record.last_error is not None
+    assert "hunter2" not in json.dumps([record.to_mapping(), str(caught.value), capsys.readouterr().out])
+
+
+def test_malformed_defaults(workflow: Workflow) -> None:
+    with pytest.raises(errors.ConfigurationInvalid):
+        workflow.check(defaults_json="{")
+
+
+def test_an_event_that_is_not_the_workflows(workflow: Workflow) -> None:
+    handler = import_module("aurora_restore.handlers.cleanup").handler
+    with pytest.raises(errors.InternalError):
+        handler({}, CONTEXT)
+
+
+def test_another_executions_step_is_refused(workflow: Workflow) -> None:
+    workflow.check()
+    with pytest.raises(errors.StateLoadFailed):
+        workflow.call("restore_snapshot", "RestoreCluster", operation_id="op", execution_arn=f"{EXECUTION_ARN}-2")
