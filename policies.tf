@@ -12,10 +12,17 @@ locals {
   creates_ours = { StringEquals = { "aws:RequestTag/aurora-restore:managed-by" = local.deployment } }
   only_ours    = { StringEquals = { "aws:ResourceTag/aurora-restore:managed-by" = local.deployment } }
 
+  # IAM cannot tell tags given at creation from tags added later. So tagging is held to our own tag's value, and never takes
+  # over what bears another deployment's; a resource without any such tag it cannot protect.
+  tags_ours = {
+    StringEquals         = { "aws:RequestTag/aurora-restore:managed-by" = local.deployment }
+    StringEqualsIfExists = { "aws:ResourceTag/aurora-restore:managed-by" = local.deployment }
+  }
+
   via = { for service in ["dynamodb", "lambda", "rds", "secretsmanager", "sns"] : service => "${service}.${local.region}.${local.dns_suffix}" }
 
-  # RDS keeps a managed master password under a name of its own, so that any cluster's would match: the module's key, the only
-  # one that these roles may decrypt with, is what tells ours from others.
+  # RDS names a managed master secret itself and tags it with the cluster's ARN only, so any cluster's would match. The module's
+  # key is the only one that these roles may decrypt with; what is under the default aws/secretsmanager key needs none, though.
   master_secret_arn = "arn:${local.partition}:secretsmanager:${local.region}:${local.account_id}:secret:rds!cluster-*"
   user_secret_arn   = "arn:${local.partition}:secretsmanager:${local.region}:${local.account_id}:secret:${local.secret_prefix}/*"
 
@@ -59,8 +66,8 @@ locals {
     ]
   }
 
-  # The first state claims an operation; the last ones record a failure of which nothing else did.
-  record_makers = ["snapshot_check", "compensate", "sns_notification"]
+  # The first state claims an operation; the last one records a failure of which nothing else did.
+  record_makers = ["snapshot_check", "sns_notification"]
 
   # A function in a VPC: Lambda manages its network interfaces with the function's role (as AWSLambdaVPCAccessExecutionRole
   # allows; there are no resources to name), and the function's own code is kept from it (Lambda: best practices for VPC).
@@ -164,12 +171,18 @@ locals {
         Resource = "*"
       },
       {
-        # IAM cannot tell tags given at creation from tags added later: AddTagsToResource is held to our own tag's value.
         Sid       = "RestoreOurs"
         Effect    = "Allow"
-        Action    = ["rds:AddTagsToResource", "rds:RestoreDBClusterFromSnapshot"]
+        Action    = ["rds:RestoreDBClusterFromSnapshot"]
         Resource  = "${local.rds_arn}:cluster:*"
         Condition = local.creates_ours
+      },
+      {
+        Sid       = "TagOurs"
+        Effect    = "Allow"
+        Action    = ["rds:AddTagsToResource"]
+        Resource  = "${local.rds_arn}:cluster:*"
+        Condition = local.tags_ours
       },
       {
         Sid    = "RestoreFrom"
@@ -252,9 +265,16 @@ locals {
       {
         Sid       = "CreateOurs"
         Effect    = "Allow"
-        Action    = ["rds:AddTagsToResource", "rds:CreateDBInstance"]
+        Action    = ["rds:CreateDBInstance"]
         Resource  = "${local.rds_arn}:db:*"
         Condition = local.creates_ours
+      },
+      {
+        Sid       = "TagOurs"
+        Effect    = "Allow"
+        Action    = ["rds:AddTagsToResource"]
+        Resource  = "${local.rds_arn}:db:*"
+        Condition = local.tags_ours
       },
       {
         Sid       = "CreateInOurs"

@@ -22,6 +22,7 @@ from moto.iam.access_control import PermissionResult
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import FakeBucket
+from moto.secretsmanager.models import SecretsManagerBackend
 from moto.sqs.models import SQSBackend
 
 from sandbox.core import AwsError, NotEmulated
@@ -390,9 +391,11 @@ def _(original: Callable[..., Any], self: Any, spec: dict[str, Any]) -> Any:
     return original(self, spec)
 
 
-def _region_of_request(self: Any, request: Any, full_url: str) -> str:  # noqa: ARG001  moto's signature
-    """The region of the credential scope. moto prefers what it finds in the User-Agent and defaults to us-east-1."""
-    return str(request.environ.get(_REGION, "us-east-1"))
+@_replace(SecretsManagerBackend, "get_secret_value")
+def _(original: Callable[..., Any], self: Any, secret_id: str, version_id: str | None, version_stage: str | None) -> Any:
+    # Secrets Manager API reference, GetSecretValue: without version and stage it is AWSCURRENT's. moto answers with the
+    # version that was current before an UpdateSecretVersionStage.
+    return original(self, secret_id, version_id, version_stage or (None if version_id else "AWSCURRENT"))
 
 
 @_replace(SQSBackend, "receive_message")

@@ -96,11 +96,14 @@ class Sandbox:
         self._ends.callback(moto.reset)
         self.faults = Faults()
         self.clock = VirtualClock(self._time_scale)
+        self._ends.callback(self.clock.close)  # should what follows fail; else it is closed first, see below
         self.recorder = Recorder(self.clock.now, moto_support.put_metrics)
         self.principals = Registry()
 
-        # The authorizer asks RDS for tags, and RDS asks the authorizer for keys.
-        self.authorizer = Authorizer(rds_tags=lambda arn: self.rds.resource_tags(arn))
+        # The authorizer asks RDS and Step Functions for tags, and they ask the authorizer what a caller may do.
+        self.authorizer = Authorizer(
+            rds_tags=lambda arn: self.rds.resource_tags(arn), states_tags=lambda arn: self.states.tags(arn)
+        )
         self._ends.callback(self.authorizer.close)
         self.data_plane = DataPlane(root / "databases", enabled=self._with_data_plane)
         self._ends.callback(self.data_plane.close)
@@ -113,11 +116,18 @@ class Sandbox:
             log=_write_log,
             metrics=self.recorder.add_metrics,
             faults=self.faults,
+            authorizer=self.authorizer,
             python=_LAMBDA_PYTHON if _LAMBDA_PYTHON.exists() else None,
         )
         self._ends.callback(self.functions.close)
         self.states = StepFunctionsService(
-            self.clock, self.functions, self.principals, self.authorizer, log=_write_log, call_as=self._call_as
+            self.clock,
+            self.functions,
+            self.principals,
+            self.authorizer,
+            log=_write_log,
+            call_as=self._call_as,
+            record=self.recorder.record,
         )
         sts = StsService(self.principals, moto_support.role_id)
         self._ends.callback(self.clock.close)  # before anything that its callbacks or its sleepers use
@@ -147,7 +157,7 @@ class Sandbox:
             server = make_server(HOST, port, gateway, threaded=True, request_handler=_Handler, fd=bound.fileno())
         self._ends.callback(server.server_close)
         self.url = f"http://{HOST}:{port}"
-        threading.Thread(target=server.serve_forever, name="sandbox-server", daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), name="sandbox-server", daemon=True).start()
         self._ends.callback(server.shutdown)
 
     def _make_root(self) -> Path:

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 
+# Set-up writes here where the AWS provider comes from.
+_CLI_CONFIG = Path(__file__).resolve().parent.parent / ".build/terraformrc"
+
+
 class TerraformError(Exception):
     """A command of Terraform's that failed; the message is what it printed."""
 
@@ -37,6 +41,7 @@ class TerraformRoot:
             "TF_DATA_DIR": str(self.work / "data"),
             "TF_IN_AUTOMATION": "1",
             "TF_CLI_ARGS": "-no-color",
+            **({"TF_CLI_CONFIG_FILE": str(_CLI_CONFIG)} if _CLI_CONFIG.exists() else {}),
         }
         done = subprocess.run(
             ["terraform", *arguments], cwd=self.folder, env=environment, text=True, capture_output=True, check=False

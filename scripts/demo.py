@@ -103,7 +103,7 @@ def phase_table(progress: Progress, now: datetime, real_seconds: float, status: 
     """The live picture: a line a phase."""
     begun = min(progress.started.values(), default=now)
     title = f"{status}   virtual time {clock_text((now - begun).total_seconds())}   real time {real_seconds:.0f} s"
-    table = Table(title=title, title_justify="left", show_edge=False)
+    table = Table(title=title, title_justify="left", min_width=70)
     table.add_column("")
     table.add_column("Phase", min_width=24)
     table.add_column("Virtual time", justify="right")
@@ -286,7 +286,8 @@ class Demo:
         messages = [m for m in self.sandbox.messages() if operation_id in m["message"]]
         self.must(bool(messages), "a notification was published")
         if messages:
-            self.console.print(Panel(messages[-1]["message"], title=messages[-1]["subject"], width=100))
+            by_protocol = json.loads(messages[-1]["message"])
+            self.console.print(Panel(by_protocol["email"].strip(), title=messages[-1]["subject"], width=100))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,6 +10,8 @@ import warnings
 from datetime import datetime
 from typing import Final
 
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
 NAMESPACE: Final = "AuroraRestore"
 
 
@@ -31,8 +33,6 @@ def failed(deployment: str, code: str, seconds: float, at: datetime) -> None:
 
 
 def _emit(name: str, unit: str, value: float, at: datetime, **dimensions: str) -> None:
-    from aws_lambda_powertools.metrics import EphemeralMetrics  # kept off the import path of the steps without metrics
-
     # An empty service keeps Powertools from adding the function's name as a dimension of its own.
     metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
     for key, text in dimensions.items():

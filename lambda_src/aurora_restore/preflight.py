@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
 NEWEST: Final = 5
-MAX_INSTANCES: Final = 16
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from aurora_restore import __version__
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
-    from types_boto3_kms import KMSClient
     from types_boto3_rds import RDSClient
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sns import SNSClient
@@ -52,8 +51,3 @@ class Sessions:
     def secretsmanager(self) -> SecretsManagerClient:
         """AWS Secrets Manager."""
         return self._session.client("secretsmanager", config=CONFIG)
-
-    @cached_property
-    def kms(self) -> KMSClient:
-        """AWS KMS."""
-        return self._session.client("kms", config=CONFIG)

@@ -202,7 +202,7 @@ class ParameterGroups:
         self.name_member = f"{prefix}ParameterGroupName"
         self.shape = f"{prefix}ParameterGroup"
         self.kind = "cluster-pg" if prefix == "DBCluster" else "pg"
-        self.not_found = f"{prefix}ParameterGroupNotFoundFault"
+        self.refers_to_none = f"{prefix}ParameterGroupNotFoundFault"
         self.operations = {
             f"Create{prefix}ParameterGroup": self.create,
             f"Describe{prefix}ParameterGroups": self.describe,
@@ -224,7 +224,7 @@ class ParameterGroups:
         """Return the name of the group to use: the one asked for if its family fits, else the engine's default."""
         if not name:
             return f"default.{version.family}"
-        group = self.get(self.kit.region(call), name)
+        group = self.get(self.kit.region(call), name, self.refers_to_none)
         if group.family != version.family:
             raise invalid_combination(
                 f"The Parameter Group {group.identifier} with DBParameterGroupFamily {group.family} cannot be used for "
@@ -232,11 +232,11 @@ class ParameterGroups:
             )
         return group.identifier
 
-    def get(self, region: Region, name: str) -> ParameterGroup:
-        """Return a group or refuse."""
+    def get(self, region: Region, name: str, fault_name: str = "DBParameterGroupNotFoundFault") -> ParameterGroup:
+        """Return a group or refuse; the operations on groups have one fault for both kinds (botocore's model)."""
         group = self.groups(region).get(name.lower())
         if group is None:
-            raise fault(self.not_found, f"{self.shape} not found: {name.lower()}")
+            raise fault(fault_name, f"{self.shape} not found: {name.lower()}")
         return group
 
     def create(self, call: Call) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import boto3
+import hypothesis
 import pytest
 from moto import mock_aws
 
@@ -13,6 +14,10 @@ from tests.unit.core_support import REGION, settings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
+# A slow machine is not a wrong answer.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

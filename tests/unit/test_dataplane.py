@@ -44,7 +44,7 @@ def test_addresses_are_stable_and_differ_by_account_region_cluster_and_role() ->
     assert all(address.startswith("127.") and not address.startswith("127.0.") for address in firsts)
 
 
-def test_a_busy_address_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_address_is_skipped() -> None:
     with addresses.listen(KEY, 0) as first:
         taken, port = first.getsockname()
         with addresses.listen(KEY, port) as second:

@@ -84,9 +84,6 @@ def test_instance_status(status: str, state: State) -> None:
     assert (judged.state, judged.unknown) == (state, False)
 
 
-documented = {status for statuses in (CLUSTER_STATUSES, INSTANCE_STATUSES) for _, status in table(statuses)}
-
-
 @given(st.text(min_size=1, alphabet="abcdefghijklmnopqrstuvwxyz-"))
 def test_an_unknown_status_waits_loudly(status: str) -> None:
     if status in {known for known, _ in table(CLUSTER_STATUSES) + table(INSTANCE_STATUSES)}:

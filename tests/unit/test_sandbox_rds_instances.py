@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -221,7 +221,7 @@ def test_parameter_groups(world: World, prefix: str) -> None:
 
 
 def test_engine_versions(world: World) -> None:
-    def versions(**params: object) -> list[dict[str, object]]:
+    def versions(**params: Any) -> list[dict[str, Any]]:
         return list(world.call("DescribeDBEngineVersions", **params)["DBEngineVersions"])
 
     [version] = versions(Engine="aurora-mysql", EngineVersion="8.0.mysql_aurora.3.08.2")
@@ -231,10 +231,10 @@ def test_engine_versions(world: World) -> None:
     assert versions(Engine="aurora-mysql", EngineVersion=retired) == []
     [old] = versions(Engine="aurora-mysql", EngineVersion=retired, IncludeAll=True)
     assert old["Status"] == "deprecated"
-    targets = [target for target in old["ValidUpgradeTarget"] if not target["IsMajorVersionUpgrade"]]  # type: ignore[attr-defined]
+    targets = [target for target in old["ValidUpgradeTarget"] if not target["IsMajorVersionUpgrade"]]
     assert targets[0]["EngineVersion"] == "8.0.mysql_aurora.3.08.0"
     [eol] = versions(Engine="aurora-mysql", EngineVersion="5.7.mysql_aurora.2.12.4")
-    assert any(target["IsMajorVersionUpgrade"] for target in eol["ValidUpgradeTarget"])  # type: ignore[attr-defined]
+    assert any(target["IsMajorVersionUpgrade"] for target in eol["ValidUpgradeTarget"])
     assert len(versions(Engine="aurora-postgresql", DefaultOnly=True)) == 1
     assert {version["MajorEngineVersion"] for version in versions(Engine="aurora-postgresql", EngineVersion="15")} == {
         "15"
@@ -346,12 +346,19 @@ def test_keys_secrets_and_network_are_motos() -> None:
             cluster = rds.handle(call)["DBCluster"]
             assert cluster["KmsKeyId"] == key.arn
             assert cluster["VpcSecurityGroups"][0]["VpcSecurityGroupId"].startswith("sg-")
-            secret = secretsmanager_backends[account][REGION].describe_secret(cluster["MasterUserSecret"]["SecretArn"])
-            assert secret["OwningService"] == "rds"
-            assert {tag["Key"] for tag in secret["Tags"]} == {
+            arn = cluster["MasterUserSecret"]["SecretArn"]
+            secrets = secretsmanager_backends[account][REGION]
+            secret = secrets.describe_secret(arn)
+            assert secret.owning_service == "rds"
+            assert {tag["Key"] for tag in secret.tags} == {
                 "aws:rds:primaryDBClusterArn",
                 "aws:secretsmanager:owningService",
             }
+            rds.kit.secrets.put(account, REGION, arn, "rotated")
+            assert secrets.get_secret_value(arn, "", "")["SecretString"] == "rotated"
+            assert secrets.describe_secret(arn).owning_service == "rds"
+            rds.kit.secrets.delete(account, REGION, arn)
+            assert not secrets.secrets
             kms.disable_key(key.id)
             with pytest.raises(AwsError) as caught:
                 rds.handle(call)

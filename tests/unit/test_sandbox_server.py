@@ -12,9 +12,11 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from sandbox.server import Sandbox
 
@@ -94,6 +96,7 @@ class Up:
             line = self.process.stdout.readline()
             assert line, self.process.wait(10)
             self.lines.append(line)
+        self.url = next(line.split("=", 1)[1].strip() for line in self.lines if "AWS_ENDPOINT_URL=" in line)
 
     def stop(self, number: int) -> int:
         self.process.send_signal(number)
@@ -110,15 +113,43 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_and_leaves_neither_process_nor_file(up: Up, tmp_path: Path, number: int) -> None:
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(up.process.pid)], capture_output=True, text=True, check=False
-    ).stdout.split()
+    name: Any = "rds"
+    key, secret, token = session_of_a_role(up)
+    rds = boto3.Session(key, secret, token, "eu-west-1").client(name, endpoint_url=up.url)
+    with pytest.raises(ClientError, match="AccessDenied"):  # by the policy evaluator, which is a process
+        rds.describe_db_clusters()
+    children = processes("-P", str(up.process.pid))
+    assert children
     assert up.stop(number) == 0
     deadline = time.monotonic() + 5
-    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+    while (left := [child for child in children if is_alive(child)]) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    assert not left
     assert list(tmp_path.iterdir()) == []
+
+
+def session_of_a_role(up: Up) -> tuple[str, str, str]:
+    administrator = boto3.Session("AKIASANDBOX111122223333", "sandbox", region_name="eu-west-1")
+    trust = (
+        '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:*"}}'
+    )
+    made = administrator.client("iam", endpoint_url=up.url).create_role(RoleName="r", AssumeRolePolicyDocument=trust)
+    sts = administrator.client("sts", endpoint_url=up.url)
+    given = sts.assume_role(RoleArn=made["Role"]["Arn"], RoleSessionName="session")["Credentials"]
+    return given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+
+
+def processes(*arguments: str) -> list[int]:
+    found = subprocess.run(["pgrep", *arguments], capture_output=True, text=True, check=False).stdout
+    return [int(line) for line in found.split()]
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.skipif(shutil.which("aws") is None, reason="needs the aws CLI")
