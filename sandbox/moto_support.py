@@ -335,9 +335,10 @@ def _replace(owner: type, name: str) -> Callable[[Callable[..., Any]], None]:
 
 
 @_replace(BaseResponse, "get_region_from_url")
-def _(_: Any, self: Any, request: Any, full_url: str) -> str:  # noqa: ARG001
-    # moto prefers what it finds in the User-Agent to the credential scope, and defaults to us-east-1.
-    return str(request.environ.get(_REGION, "us-east-1"))
+def _(original: Callable[..., str], self: Any, request: Any, full_url: str) -> str:
+    # moto prefers what it finds in the User-Agent to the credential scope, and defaults to us-east-1. What does not come
+    # through the gateway (moto used by itself in the same process) stays moto's.
+    return getattr(request, "environ", {}).get(_REGION) or original(self, request, full_url)
 
 
 @_replace(FakeBucket, "get_permission")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 # Set-up writes here where the AWS provider comes from.
 _CLI_CONFIG = Path(__file__).resolve().parent.parent / ".build/terraformrc"
 

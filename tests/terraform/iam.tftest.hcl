@@ -98,12 +98,12 @@ run "what_every_function_may" {
       for key, policy in aws_iam_role_policy.step : sort(flatten([
         for statement in jsondecode(policy.policy).Statement : statement.Action if statement.Resource == aws_dynamodb_table.state.arn
         ])) == (
-        contains(["snapshot_check", "compensate", "sns_notification"], key) ?
+        contains(["snapshot_check", "sns_notification"], key) ?
         tolist(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]) :
         tolist(["dynamodb:GetItem", "dynamodb:UpdateItem"])
       )
     ])
-    error_message = "Records are made by the first and the last steps, and updated by all."
+    error_message = "Records are made by the first and the last step, and updated by all."
   }
 
   assert {
@@ -171,6 +171,18 @@ run "only_what_bears_our_tag" {
       ]
     ]))
     error_message = "What is modified, deleted or added to bears this deployment's tag."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : statement.Condition == {
+          StringEquals         = { "aws:RequestTag/aurora-restore:managed-by" = "restore" }
+          StringEqualsIfExists = { "aws:ResourceTag/aurora-restore:managed-by" = "restore" }
+        } if contains(flatten([statement.Action]), "rds:AddTagsToResource")
+      ]
+    ]))
+    error_message = "Tagging makes nothing ours that is another deployment's."
   }
 
   # Every resource type that RDS asks for is allowed somewhere, or the call would fail in AWS.
