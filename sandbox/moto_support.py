@@ -17,7 +17,8 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 from moto.awslambda.models import LambdaFunction
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
-from moto.core.responses import BaseResponse
+from moto.core.responses import ActionResult, BaseResponse
+from moto.dynamodb.responses import DynamoHandler
 from moto.iam.access_control import PermissionResult
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.exceptions import MissingBucket
@@ -336,8 +337,8 @@ def _replace(owner: type, name: str) -> Callable[[Callable[..., Any]], None]:
 
 @_replace(BaseResponse, "get_region_from_url")
 def _(original: Callable[..., str], self: Any, request: Any, full_url: str) -> str:
-    # moto prefers what it finds in the User-Agent to the credential scope, and defaults to us-east-1. What does not come
-    # through the gateway (moto used by itself in the same process) stays moto's.
+    # moto prefers what it finds in the User-Agent to the credential scope, and defaults to us-east-1. What does not
+    # come through the gateway (moto used by itself in the same process) stays moto's.
     return getattr(request, "environ", {}).get(_REGION) or original(self, request, full_url)
 
 
@@ -392,8 +393,17 @@ def _(original: Callable[..., Any], self: Any, spec: dict[str, Any]) -> Any:
     return original(self, spec)
 
 
+@_replace(DynamoHandler, "list_tags_of_resource")
+def _(_: Callable[..., Any], self: Any) -> Any:
+    # moto pages at 10 tags "to make testing easier"; terraform-provider-aws reads one page, so that a table with more
+    # tags would show a change in every plan.
+    return ActionResult({"Tags": self.dynamodb_backend.list_tags_of_resource(self.body["ResourceArn"])})
+
+
 @_replace(SecretsManagerBackend, "get_secret_value")
-def _(original: Callable[..., Any], self: Any, secret_id: str, version_id: str | None, version_stage: str | None) -> Any:
+def _(
+    original: Callable[..., Any], self: Any, secret_id: str, version_id: str | None, version_stage: str | None
+) -> Any:
     # Secrets Manager API reference, GetSecretValue: without version and stage it is AWSCURRENT's. moto answers with the
     # version that was current before an UpdateSecretVersionStage.
     return original(self, secret_id, version_id, version_stage or (None if version_id else "AWSCURRENT"))
