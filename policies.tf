@@ -133,7 +133,7 @@ locals {
     {
       Sid       = "KeyOfSecrets"
       Effect    = "Allow"
-      Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*"]
+      Action    = ["kms:Decrypt"]
       Resource  = local.kms_key_arn
       Condition = { StringEquals = { "kms:ViaService" = local.via.secretsmanager } }
     },
@@ -322,6 +322,13 @@ locals {
         ]
         Resource = local.user_secret_arn
       },
+      {
+        Sid       = "KeyForNewSecrets"
+        Effect    = "Allow"
+        Action    = ["kms:DescribeKey", "kms:GenerateDataKey*"]
+        Resource  = local.kms_key_arn
+        Condition = { StringEquals = { "kms:ViaService" = local.via.secretsmanager } }
+      },
     ], local.master_secret_statements)
 
     verify_restore = concat([
@@ -362,7 +369,7 @@ locals {
       {
         Sid      = "LookUp"
         Effect   = "Allow"
-        Action   = ["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"]
+        Action   = ["rds:DescribeDBClusters", "rds:DescribeDBInstances"]
         Resource = "*"
       },
       {

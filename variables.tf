@@ -372,6 +372,11 @@ variable "deadlines" {
     condition     = alltrue([for seconds in values(var.deadlines) : seconds >= 300 && seconds <= 129600])
     error_message = "deadlines must be 300 to 129600 seconds (36 hours)."
   }
+
+  validation {
+    condition     = var.deadlines.cluster + var.deadlines.configure + 2 * var.deadlines.instance + var.deadlines.compensate <= 2600 * var.waits.cap_seconds
+    error_message = "deadlines are too long for waits.cap_seconds: each look is 9 history events, and at 25,000 Step Functions ends an execution at once, without clean-up or notification. Raise waits.cap_seconds."
+  }
 }
 
 ################################################################################

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from aurora_restore import names
 from aurora_restore.engine.aurora import Aurora
-from aurora_restore.errors import ResourceBusy, RestoreError, Throttled, translate, wire_code
-from aurora_restore.model import Record, Resource, ResourceState, parse_time
+from aurora_restore.errors import ResourceBusy, Throttled, translate, wire_code
+from aurora_restore.model import Record, Resource, ResourceState
 from aurora_restore.readiness import Described, normal_status
 
 INSTANCE: Final = "db-instance"
 CLUSTER: Final = "db-cluster"
 
+# What RDS calls the status and the resource id of each kind.
+_FIELDS: Final = {INSTANCE: ("DBInstanceStatus", "DbiResourceId"), CLUSTER: ("Status", "DbClusterResourceId")}
+
 APPEARS_WITHIN: Final = 60.0
-"""Seconds in which the create call of a lost step may still take effect after its intent was recorded."""
+"""Seconds after the failure in which RDS may still come to show what a step has just made, or was about to make."""
 
 
 def keeps(record: Record) -> bool:
@@ -45,24 +47,27 @@ class Sweep:
         if pending:
             self.pending.append(f"{resource.kind} {resource.identifier}: {pending}")
 
-    def stick(self, resource: Resource, error: RestoreError) -> None:
+    def stick(self, resource: Resource, why: str) -> None:
         """Note that a resource cannot be deleted, and why."""
         self.resources.append(resource)
-        self.stuck.append(f"{resource.kind} {resource.identifier}: {error.cause}")
+        self.stuck.append(f"{resource.kind} {resource.identifier}: {why}")
 
 
-def sweep(aurora: Aurora, record: Record, now: datetime) -> Sweep:
-    """One pass: instances first, then the cluster as soon as all of them are going."""
+def sweep(aurora: Aurora, record: Record, *, elapsed: float) -> Sweep:
+    """One pass, ``elapsed`` seconds after the failure: instances first, then the cluster when all of them are going."""
     found = Sweep()
+    early = elapsed < APPEARS_WITHIN
     for resource in _of_kind(record, INSTANCE):
-        _remove(found, resource, aurora.instance(resource.identifier), "DBInstanceStatus", aurora, now)
+        _remove(found, record, resource, aurora.instance(resource.identifier), aurora, early=early)
     going = {ResourceState.DELETED, ResourceState.DELETING, ResourceState.FOREIGN}
     blocked = any(resource.state not in going for resource in found.resources)
     for resource in _of_kind(record, CLUSTER):
-        if blocked:
-            found.add(resource, resource.state, pending="waits for its instances")
+        if not blocked:
+            _remove(found, record, resource, aurora.cluster(resource.identifier), aurora, early=early)
+        elif found.stuck:
+            found.stick(resource, "it still has instances")
         else:
-            _remove(found, resource, aurora.cluster(resource.identifier), "Status", aurora, now)
+            found.add(resource, resource.state, pending="waits for its instances")
     return found
 
 
@@ -71,15 +76,18 @@ def _of_kind(record: Record, kind: str) -> list[Resource]:
 
 
 def _remove(
-    found: Sweep, resource: Resource, described: Described | None, status_field: str, aurora: Aurora, now: datetime
+    found: Sweep, record: Record, resource: Resource, described: Described | None, aurora: Aurora, *, early: bool
 ) -> None:
+    status_field, id_field = _FIELDS[resource.kind]
     if described is None:
-        if resource.state is ResourceState.INTENDED and _may_appear(resource, now):
+        # A describe right after a create may not find it yet; what was being deleted is gone.
+        if early and resource.state is not ResourceState.DELETING:
             found.add(resource, resource.state, pending="may still appear")
         else:
             found.add(resource, ResourceState.DELETED)
         return
-    if not names.bears_tag(described.get("TagList"), resource.tag):
+    tagged = names.bears_tags(described.get("TagList"), deployment=record.deployment, operation_id=resource.tag)
+    if not tagged or resource.resource_id not in (None, described.get(id_field)):
         found.add(resource, ResourceState.FOREIGN)
         return
     status = normal_status(described.get(status_field))
@@ -100,15 +108,9 @@ def _remove(
         elif isinstance(ours, Throttled):
             raise ours from error
         else:
-            found.stick(resource, ours)
+            found.stick(resource, ours.cause)
     else:
         found.add(resource, ResourceState.DELETING, pending="is being deleted")
-
-
-def _may_appear(resource: Resource, now: datetime) -> bool:
-    if resource.intended_at is None:
-        return False
-    return (now - parse_time(resource.intended_at)).total_seconds() < APPEARS_WITHIN
 
 
 def with_states(record: Record, resources: list[Resource]) -> Record:

@@ -32,6 +32,7 @@ from aurora_restore.settings import Settings
 
 SCHEMA_FILE: Final = Path(__file__).with_name("request.schema.json")
 MAX_TAGS: Final = 50  # AWS's limit for any resource
+MAX_SHOWN: Final = 80  # characters of what was given that an error repeats
 
 Fields = dict[str, Any]
 
@@ -108,7 +109,8 @@ def _normalised(raw: object, where: str, problems: list[RestoreError]) -> Fields
         if name not in known:
             nearest = difflib.get_close_matches(str(given), [*known, *aliases()], n=1)
             hint = f"did you mean {aliases().get(nearest[0], nearest[0])!r}?" if nearest else "no field is like it."
-            problems.append(UnknownField(f"{where[0].upper()}{where[1:]} has no field {given!r}; {hint}", field=given))
+            shown = _shortened(given)
+            problems.append(UnknownField(f"{where[0].upper()}{where[1:]} has no field {shown!r}; {hint}", field=shown))
         elif name in fields and fields[name] != value:
             problems.append(ConflictingFields(f"{name!r} is given twice, once as {given!r}", field=name))
         else:
@@ -284,7 +286,8 @@ def _explain(error: Any, from_defaults: set[str]) -> RestoreError:
         unknown = [name for name in error.value if name not in known]
         nearest = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"allowed: {', '.join(known)}."
-        return UnknownField(f"{field} has no field {unknown[0]!r}{origin}; {hint}", field=f"{field}.{unknown[0]}")
+        shown = _shortened(unknown[0])
+        return UnknownField(f"{field} has no field {shown!r}{origin}; {hint}", field=f"{field}.{shown}")
     if root == "snapshot_date":
         return InvalidSnapshotDate(
             f"snapshot_date {error.value!r} has not the form YYYY-MM-DD{origin}", field="snapshot_date"
@@ -324,8 +327,11 @@ def _shown(value: object) -> str:
     """The value as JSON, shortened; an object is not shown: a password may have been put into it by mistake."""
     if isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(item, Mapping) for item in value)):
         return "not as expected"
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return _shortened(json.dumps(value, default=str))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def _kind(value: object) -> str:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
 
+MAX_CAUSE: Final = 4_000
+"""Characters: a cause has to fit into an execution's error, an item and a message, whatever a request holds."""
+
+MAX_FINDINGS: Final = 50
+
+
 class RestoreError(Exception):
     """Base of all errors that the pipeline raises on purpose."""
 
@@ -34,7 +40,8 @@ class RestoreError(Exception):
         details: Mapping[str, Any] | None = None,
         remedy: str | None = None,
     ) -> None:
-        self.cause = cause if cause.endswith((".", "?", "!")) else f"{cause}."
+        told = cause if cause.endswith((".", "?", "!")) else f"{cause}."
+        self.cause = told if len(told) <= MAX_CAUSE else f"{told[: MAX_CAUSE - 3]}..."
         self.field = field
         self.details: dict[str, Any] = dict(details or {})
         self.advice = remedy or self.remedy
@@ -194,7 +201,11 @@ class EncryptionKeyInaccessible(RestoreError):
     """The KMS key does not exist, is not enabled, or may not be used by the pipeline."""
 
     code = "ARP-RESTORE-014"
-    remedy = "Enable the key, and let its policy and the function's role allow kms:CreateGrant and kms:DescribeKey."
+    remedy = (
+        "The step is retried by itself for a short while: changes of a key's policy take time to arrive. If it goes "
+        "on, enable the key, and let its policy and the function's role allow kms:CreateGrant and kms:DescribeKey."
+    )
+    retryable = True
 
 
 class ExtendedSupportRequired(RestoreError):
@@ -205,13 +216,6 @@ class ExtendedSupportRequired(RestoreError):
         "Accept the charge with engine_lifecycle_support = open-source-rds-extended-support, "
         "or restore a snapshot of a supported major version."
     )
-
-
-class MasterUserConflict(RestoreError):
-    """A user in the request has the name of the snapshot's master user."""
-
-    code = "ARP-RESTORE-016"
-    remedy = "Choose another user name; the master user's password is in the RDS-managed secret."
 
 
 # --- RESTORE-STATUS: waiting for it -------------------------------------------------------------------------------
@@ -256,7 +260,11 @@ class MasterCredentialsUnavailable(RestoreError):
     """The master user's secret could not be read, or the database refused it."""
 
     code = "ARP-DBUSER-002"
-    remedy = "Check that the RDS-managed secret is active and that the function's role may read it."
+    remedy = (
+        "The step is retried by itself: a new password takes a while to reach the database. If it goes on, check that "
+        "the RDS-managed secret is active and that the function's role may read it."
+    )
+    retryable = True
 
 
 class UserCreationFailed(RestoreError):
@@ -274,10 +282,10 @@ class UserSecretFailed(RestoreError):
 
 
 class UserAlreadyExists(RestoreError):
-    """A user of that name exists in the snapshot and is not one that may be taken over."""
+    """The user's name is the master user's or a reserved one, or the snapshot's user of that name is a superuser."""
 
     code = "ARP-DBUSER-005"
-    remedy = "Choose another user name, or drop the user in the source before the snapshot."
+    remedy = "Choose another user name."
 
 
 class CertificateRejected(RestoreError):
@@ -607,7 +615,7 @@ def together(problems: Sequence[RestoreError]) -> RestoreError:
     first, *others = problems
     if not others:
         return first
-    also = [f"{other.code}: {other.cause}" for other in others]
+    also = [f"{other.code}: {other.cause}" for other in others[:MAX_FINDINGS]]
     cause = f"{first.cause} Further findings: {' '.join(also)}"
     return type(first)(cause, field=first.field, details={**first.details, "also": also}, remedy=first.advice)
 

@@ -392,9 +392,9 @@ class Record:
         """With the timing of a phase."""
         return replace(self, timings={**self.timings, phase: timing})
 
-    def with_warning(self, warning: str) -> Self:
-        """With a warning, once."""
-        return self if warning in self.warnings else replace(self, warnings=(*self.warnings, warning))
+    def with_warnings(self, *warnings: str) -> Self:
+        """With the warnings, each once."""
+        return replace(self, warnings=tuple(dict.fromkeys((*self.warnings, *warnings))))
 
     # --- to and from plain data ---
 

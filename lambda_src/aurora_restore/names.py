@@ -68,6 +68,7 @@ def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def bears_tag(described: Iterable[Mapping[str, Any]] | None, operation_id: str) -> bool:
-    """The resource with this TagList was made by this operation."""
-    return any(tag.get("Key") == OPERATION_TAG and tag.get("Value") == operation_id for tag in described or ())
+def bears_tags(described: Iterable[Mapping[str, Any]] | None, *, deployment: str, operation_id: str) -> bool:
+    """The resource with this TagList was made by this operation; another deployment may have one of the same id."""
+    found = {tag.get("Key"): tag.get("Value") for tag in described or ()}
+    return found.get(OPERATION_TAG) == operation_id and found.get(MANAGED_BY_TAG) == deployment

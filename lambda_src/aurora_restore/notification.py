@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from aurora_restore.errors import Failure
-from aurora_restore.model import Record, Status, iso, parse_time
+from aurora_restore.model import Record, ResourceState, Status, iso, parse_time
 from aurora_restore.settings import Settings
 
 LAYOUT: Final = "1"
 MAX_SUBJECT: Final = 100  # SNS's limit; ASCII, no line breaks
+MAX_MESSAGE: Final = 240_000  # SNS takes 256 KiB, attributes included (SNS API reference, Publish)
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,22 @@ class Message:
 
     def publish_parameters(self, topic_arn: str) -> dict[str, Any]:
         """For sns:Publish; e-mail gets the text, every other protocol the document."""
-        document = json.dumps(self.document, separators=(",", ":"), sort_keys=True)
+        body = self._body(self.document)
+        if len(body) > MAX_MESSAGE:  # many checks with long answers; the record has them all
+            body = self._body({name: value for name, value in self.document.items() if name != "results"})
         return {
             "TopicArn": topic_arn,
             "Subject": self.subject,
             "MessageStructure": "json",
-            "Message": json.dumps({"default": document, "email": self.text, "sms": self.subject}),
+            "Message": body,
             "MessageAttributes": {
                 name: {"DataType": "String", "StringValue": value} for name, value in self.attributes.items() if value
             },
         }
+
+    def _body(self, document: Mapping[str, Any]) -> str:
+        plain = json.dumps(document, separators=(",", ":"), sort_keys=True)
+        return json.dumps({"default": plain, "email": self.text, "sms": self.subject})
 
 
 def build(
@@ -149,7 +156,7 @@ def _text(document: Mapping[str, Any]) -> str:
         lines.append(f"Master user's secret: {cluster['master_secret_arn']}")
     if "duration_seconds" in document:
         lines.append(f"Duration: {document['duration_seconds']} s since {document['started_at']}")
-    alive = [item for item in document.get("resources", ()) if item["state"] in {"CREATED", "KEPT", "DELETING"}]
+    alive = [item for item in document.get("resources", ()) if ResourceState(item["state"]).ours]
     if error and alive:
         lines += ["", "Still there:", *(f"  {item['kind']} {item['identifier']} ({item['state']})" for item in alive)]
     if document.get("warnings"):

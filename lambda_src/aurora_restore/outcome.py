@@ -23,9 +23,7 @@ def succeeded(record: Record, *, now: datetime, warnings: tuple[str, ...], ttl_d
         error=None,
         last_error=None,
     )
-    for warning in warnings:
-        done = done.with_warning(warning)
-    return expiring(done, now=now, ttl_days=ttl_days)
+    return expiring(done.with_warnings(*warnings), now=now, ttl_days=ttl_days)
 
 
 def failed(record: Record, failure: Failure, *, now: datetime, ttl_days: int) -> Record:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from aurora_restore import names, waits
+from aurora_restore.database.users import reserved
 from aurora_restore.engine import aurora
 from aurora_restore.errors import (
     EngineDowngrade,
@@ -15,12 +16,12 @@ from aurora_restore.errors import (
     InstanceClassUnavailable,
     InvalidParameter,
     MajorUpgradeRefused,
-    MasterUserConflict,
     ParameterGroupInvalid,
     RestoreError,
     SnapshotElsewhere,
     SubnetGroupInvalid,
     TargetExists,
+    UserAlreadyExists,
     together,
 )
 from aurora_restore.model import Plan, PlannedInstance, PlanStep, Request, iso
@@ -85,10 +86,9 @@ def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) 
     yield from _class_refusals(request, facts)
     yield from _group_refusals(request, facts)
     yield from _log_refusals(request, facts)
-    master = str(facts.snapshot.get("MasterUsername", "")).lower()
     for user in request.users:
-        if user.name.lower() == master:
-            yield MasterUserConflict(f"User {user.name!r} is the master user of the snapshot", field="users")
+        if why := reserved(str(facts.snapshot["Engine"]), user.name, str(facts.snapshot.get("MasterUsername", ""))):
+            yield UserAlreadyExists(f"The user {user.name} cannot be set up: {why}", field="users")
 
 
 def _target_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:

@@ -191,10 +191,14 @@ def _lifecycles(rds: RDSClient, engine: str, version: str) -> Sequence[Mapping[s
     """Support periods; none when the SDK or RDS does not know them."""
     if not hasattr(rds, "describe_db_major_engine_versions"):
         return ()
-    found = rds.describe_db_major_engine_versions(Engine=engine, MajorEngineVersion=aurora.family_version(version))[
-        "DBMajorEngineVersions"
-    ]
-    return (_first(found) or {}).get("SupportedEngineLifecycles") or ()
+    found = _or_none(
+        lambda: rds.describe_db_major_engine_versions(Engine=engine, MajorEngineVersion=aurora.family_version(version))[
+            "DBMajorEngineVersions"
+        ][0],
+        "InvalidParameterValue",
+        "InvalidParameterCombination",
+    )
+    return (found or {}).get("SupportedEngineLifecycles") or ()
 
 
 def _classes(rds: RDSClient, engine: str, version: str, wanted: str | None) -> tuple[str, ...]:

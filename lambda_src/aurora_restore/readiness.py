@@ -170,10 +170,10 @@ def cluster_configured(cluster: Described | None, *, seen: bool = True) -> Readi
     if pending:
         return _pending(judged, f"waits for pending values: {', '.join(pending)}")
     # A managed secret does not become active before there is an instance: waiting for it earlier would never end.
-    if cluster.get("DBClusterMembers") and (secret := cluster.get("MasterUserSecret")):
-        status = normal_status(secret.get("SecretStatus"))
+    if cluster.get("DBClusterMembers"):
+        status = normal_status((cluster.get("MasterUserSecret") or {}).get("SecretStatus"))
         if status != "active":
-            return _pending(judged, f"waits for the master user's secret, which is {status or 'unknown'}")
+            return _pending(judged, f"waits for the master user's secret, which is {status or 'not there yet'}")
     return judged
 
 

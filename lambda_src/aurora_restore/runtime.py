@@ -51,12 +51,7 @@ class StepContext:
         self.settings = settings
         self.aws = aws
         self.step = str(event.get("step", "SnapshotCheck"))
-        if "operation_id" in event:
-            self.operation_id = str(event["operation_id"])
-            self.execution_arn = str(event["execution_arn"])
-        else:  # the steps before and after the record: they get what the execution was started with
-            self.operation_id = operation_id_of(event.get("request"), event["execution"])
-            self.execution_arn = str(event["execution"]["id"])
+        self.operation_id, self.execution_arn = _identity(event)
         self._record: Record | None = None
 
     @cached_property
@@ -124,10 +119,14 @@ def step(*, audited: bool = True) -> Callable[[Step], Handler]:
         def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
             ctx: StepContext | None = None
             try:
-                ctx = StepContext(event, settings(), sessions())
+                operation_id, execution_arn = _identity(event)
                 logger.append_keys(
-                    operation_id=ctx.operation_id, step=ctx.step, execution_arn=ctx.execution_arn, now=event.get("now")
+                    operation_id=operation_id,
+                    step=event.get("step"),
+                    execution_arn=execution_arn,
+                    now=event.get("now"),
                 )
+                ctx = StepContext(event, settings(), sessions())
                 if audited:
                     ctx.update("step_started", lambda record: replace(record, phase=ctx.step))
                 verdict = dict(fn(ctx))
@@ -151,6 +150,15 @@ def step(*, audited: bool = True) -> Callable[[Step], Handler]:
         return handler
 
     return decorate
+
+
+def _identity(event: Mapping[str, Any]) -> tuple[str, str]:
+    """The operation's id and its execution's ARN."""
+    if "operation_id" in event:
+        return str(event["operation_id"]), str(event["execution_arn"])
+    # The steps before and after the record get what the execution was started with.
+    execution = event["execution"]
+    return operation_id_of(event.get("request"), execution), str(execution["id"])
 
 
 def _failed(ctx: StepContext | None, error: RestoreError, frames: list[str] | None = None) -> None:

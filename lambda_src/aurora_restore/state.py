@@ -22,6 +22,7 @@ from aurora_restore.errors import (
     StateConflict,
     StateLoadFailed,
     StateSaveFailed,
+    Throttled,
     translate,
 )
 from aurora_restore.model import SCHEMA_VERSION, Record, from_dynamo, iso, to_dynamo
@@ -36,6 +37,7 @@ Mutation = Callable[[Record], Record]
 
 _ATTEMPTS: Final = 8
 _RACE: Final = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_THROTTLED: Final = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 _serialize: Final = TypeSerializer().serialize
 _deserialize: Final = TypeDeserializer().deserialize
 
@@ -150,7 +152,7 @@ class StateStore:
             step=step,
             event=event,
             actor=self._settings.deployment,
-            details=details,
+            details=from_dynamo(to_dynamo(details)),  # as it will be read: 1.0 comes back as 1, and is hashed as that
         )
         sealed = replace(
             record,
@@ -215,13 +217,18 @@ def _race(error: ClientError) -> bool:
     """The save lost against another writer (and failed for no other reason)."""
     if error.response["Error"]["Code"] != "TransactionCanceledException":
         return False
-    reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])} - {"None"}
+    reasons = _reasons(error)
     return bool(reasons) and reasons <= _RACE
 
 
 def _save_error(error: ClientError) -> RestoreError:
     ours = translate(error, "dynamodb")
-    if error.response["Error"]["Code"] == "TransactionCanceledException":
-        reasons = error.response.get("CancellationReasons", [])
-        return StateSaveFailed(f"DynamoDB cancelled the save: {reasons}", details=ours.details)
-    return ours
+    if error.response["Error"]["Code"] != "TransactionCanceledException":
+        return ours
+    # boto3 does not retry a cancelled transaction, whatever it was cancelled for (BC:TransactWriteItems).
+    kind = Throttled if _reasons(error) & _THROTTLED else StateSaveFailed
+    return kind(f"DynamoDB cancelled the save: {', '.join(sorted(_reasons(error)))}", details=ours.details)
+
+
+def _reasons(error: ClientError) -> set[str]:
+    return {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])} - {"None"}

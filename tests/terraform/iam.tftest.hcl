@@ -73,11 +73,9 @@ run "actions_of_each_step" {
         "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:RestoreSecret", "secretsmanager:TagResource",
         "secretsmanager:UpdateSecretVersionStage",
       ])
-      verify_restore = tolist([
-        "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "secretsmanager:GetSecretValue",
-      ])
+      verify_restore   = tolist(["kms:Decrypt", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "secretsmanager:GetSecretValue"])
       cleanup          = tolist(["rds:DescribeDBClusters", "rds:ModifyDBCluster"])
-      compensate       = tolist(["rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
+      compensate       = tolist(["rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances"])
       sns_notification = tolist(["kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"])
     }
     error_message = "A step may do what it does, and nothing else."

@@ -420,6 +420,25 @@ run "deadline_too_long" {
   expect_failures = [var.deadlines]
 }
 
+run "deadlines_that_outgrow_the_execution_history" {
+  command = plan
+
+  variables {
+    deadlines = { cluster = 129600 }
+  }
+
+  expect_failures = [var.deadlines]
+}
+
+run "deadlines_that_fit_with_longer_waits" {
+  command = plan
+
+  variables {
+    deadlines = { cluster = 129600 }
+    waits     = { cap_seconds = 120 }
+  }
+}
+
 run "record_ttl" {
   command = plan
 

@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ParamValidationError
@@ -20,7 +21,30 @@ def test_the_table_is_complete_and_without_doubles() -> None:
 
 def test_only_what_a_retry_helps_is_retryable() -> None:
     retryable = {error.__name__ for error in errors.TABLE if error.retryable}
-    assert retryable == {"Throttled", "ResourceBusy", "TransientDatabaseError", "StateConflict"}
+    assert retryable == {
+        "Throttled", "ResourceBusy", "TransientDatabaseError", "StateConflict", "MasterCredentialsUnavailable",
+        "EncryptionKeyInaccessible",
+    }  # fmt: skip
+
+
+def test_the_workflow_retries_what_is_retryable_and_nothing_else_of_ours() -> None:
+    states = json.loads((Path(__file__).resolve().parents[2] / "statemachine.asl.json").read_text())["States"]
+    retried = {
+        name
+        for state in states.values()
+        for retrier in state.get("Retry", ())
+        for name in retrier["ErrorEquals"]
+        if "." not in name
+    }
+    assert retried == {error.__name__ for error in errors.TABLE if error.retryable}
+
+
+def test_a_cause_has_bounds_and_still_survives_the_state_machine() -> None:
+    raised = errors.together([errors.InvalidParameter("x" * 300, field="f") for _ in range(1000)])
+    assert len(raised.cause) == errors.MAX_CAUSE
+    assert len(json.dumps(raised.details)) < 50_000
+    caught = {"Error": "InvalidParameter", "Cause": json.dumps({"errorMessage": str(raised)})}
+    assert errors.failure_of(caught).cause == raised.cause
 
 
 @pytest.mark.parametrize(

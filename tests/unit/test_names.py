@@ -48,13 +48,14 @@ def test_the_pipelines_own_tags_win() -> None:
     [
         (None, False),
         ([], False),
-        ([{"Key": names.OPERATION_TAG, "Value": "another"}], False),
-        ([{"Key": "x", "Value": "op"}], False),
-        ([{"Key": "x", "Value": "y"}, {"Key": names.OPERATION_TAG, "Value": "op"}], True),
+        ([{"Key": names.OPERATION_TAG, "Value": "op"}], False),
+        ([{"Key": names.OPERATION_TAG, "Value": "another"}, {"Key": names.MANAGED_BY_TAG, "Value": "restore"}], False),
+        ([{"Key": names.OPERATION_TAG, "Value": "op"}, {"Key": names.MANAGED_BY_TAG, "Value": "another"}], False),
+        (names.tag_list(names.operation_tags(deployment="restore", operation_id="op", tags={"x": "y"})), True),
     ],
 )
-def test_bears_tag(tags: list[dict[str, str]] | None, ours: bool) -> None:
-    assert names.bears_tag(tags, "op") is ours
+def test_bears_tags(tags: list[dict[str, str]] | None, ours: bool) -> None:
+    assert names.bears_tags(tags, deployment="restore", operation_id="op") is ours
 
 
 def test_secret_name_is_stable_per_target() -> None:

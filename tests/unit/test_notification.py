@@ -65,6 +65,14 @@ def test_failure() -> None:
         assert word in message.text
 
 
+def test_a_message_is_never_too_long_to_be_sent() -> None:
+    checks = [{"name": "é" * 100, "actual": "é" * 400} for _ in range(100)]
+    message = build(replace(RECORD, results={"verification": {"checks": checks}}), FAILURE)
+    body = message.publish_parameters("arn")["Message"]
+    assert len(body.encode()) <= notification.MAX_MESSAGE
+    assert json.loads(json.loads(body)["default"])["error"]["code"] == "ARP-RESTORE-STATUS-001"
+
+
 def test_without_a_record() -> None:
     message = build(None, FAILURE)
     assert message.subject == "[restore] Aurora restore failed: op"

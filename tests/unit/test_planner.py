@@ -255,7 +255,13 @@ def test_extended_support_is_never_silent() -> None:
         (
             FakeRds(),
             {"users": [{"name": "Admin_User", "access": "read_only", "databases": ["d"]}]},
-            errors.MasterUserConflict,
+            errors.UserAlreadyExists,
+            "users",
+        ),
+        (
+            FakeRds(),
+            {"users": [{"name": "rds_iam", "access": "read_only", "databases": ["d"]}]},
+            errors.UserAlreadyExists,
             "users",
         ),
     ],

@@ -131,6 +131,7 @@ def test_the_managed_secret_counts_only_with_members(status: str) -> None:
     secret = {"SecretArn": "arn", "SecretStatus": status}
     assert readiness.cluster_configured(cluster(MasterUserSecret=secret)).state is State.PENDING
     assert readiness.writer_ready(instance(), cluster(MasterUserSecret=secret)).state is State.PENDING
+    assert readiness.writer_ready(instance(), cluster(MasterUserSecret=None)).state is State.PENDING
     # Without an instance a secret never becomes active: to wait for it would be for ever.
     assert readiness.cluster_configured(cluster(MasterUserSecret=secret, DBClusterMembers=[])).state is State.READY
 

@@ -67,7 +67,7 @@ def test_everything_in_a_record_survives(store: StateStore) -> None:
     failure = errors.Failure.of(errors.ClusterFailed("bad", field="f", details={"events": [{"at": "x"}]}), "S")
 
     def change(record: Record) -> Record:
-        record = record.with_resource(resource).with_warning("w").with_result("users", [{"name": "a", "n": 0.5}])
+        record = record.with_resource(resource).with_warnings("w").with_result("users", [{"name": "a", "n": 0.5}])
         record = record.with_timing("cluster", PhaseTiming(iso(NOW), good_reads=1, seen=True))
         return replace(record, status=Status.FAILED, error=failure, expires_at=123)
 
@@ -89,10 +89,15 @@ def test_the_trail_is_whole_after_many_changes(store: StateStore) -> None:
     assert audit.problems(trail, head=record.audit_hash) == []
 
 
+def test_a_whole_float_is_hashed_as_it_will_be_read(store: StateStore) -> None:
+    record = store.update(claim(store), unchanged, at=NOW, step="S", event="e", details={"at_least": 1.0})
+    assert audit.problems(store.trail("op", EXECUTION_ARN), head=record.audit_hash) == []
+
+
 def test_a_lost_race_is_run_again_on_the_newer_record(store: StateStore) -> None:
     stale = claim(store)
-    update(store, stale, lambda record: record.with_warning("theirs"))
-    saved = update(store, stale, lambda record: record.with_warning("ours"))
+    update(store, stale, lambda record: record.with_warnings("theirs"))
+    saved = update(store, stale, lambda record: record.with_warnings("ours"))
     assert saved.warnings == ("theirs", "ours")
     assert saved.audit_sequence == 3
     assert audit.problems(store.trail("op", EXECUTION_ARN), head=saved.audit_hash) == []
@@ -134,7 +139,7 @@ def test_a_conflict_is_retried_within_bounds(tables: DynamoDBClient) -> None:
     ("code", "reason", "expected"),
     [
         ("TransactionCanceledException", "ValidationError", errors.StateSaveFailed),
-        ("TransactionCanceledException", "ThrottlingError", errors.StateSaveFailed),
+        ("TransactionCanceledException", "ThrottlingError", errors.Throttled),
         ("ThrottlingException", "", errors.Throttled),
         ("ResourceNotFoundException", "", errors.StateStoreUnavailable),
         ("AccessDeniedException", "", errors.AccessDenied),

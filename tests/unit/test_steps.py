@@ -13,7 +13,7 @@ import pytest
 
 from aurora_restore import audit, errors, runtime
 from aurora_restore.model import Record, ResourceState, Status, iso
-from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG
+from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG, operation_tags, tag_list
 from aurora_restore.state import StateStore
 from tests.unit.core_support import EXECUTION_ARN, KEY_ARN, NOW, REGION, FakeRds, refused, request, settings
 
@@ -26,6 +26,11 @@ CONTEXT = SimpleNamespace(
     invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
     aws_request_id="1",
 )
+
+
+def as_caught(error: errors.RestoreError) -> dict[str, str]:
+    name = type(error).__name__
+    return {"Error": name, "Cause": json.dumps({"errorMessage": str(error), "errorType": name})}
 
 
 class Workflow:
@@ -101,12 +106,9 @@ class Workflow:
         self.step("create_instances", "CreateReaders", role="readers")
         self.until_ready("readers")
 
-    def failing(self, function: str, step: str, error: errors.RestoreError | dict[str, str]) -> Any:
-        caught = error if isinstance(error, dict) else {
-            "Error": type(error).__name__,
-            "Cause": json.dumps({"errorMessage": str(error), "errorType": type(error).__name__}),
-        }  # fmt: skip
-        return self.call(function, step, request=self.request, execution=self.execution, error=caught)
+    def failing(self, function: str, step: str, error: errors.RestoreError | dict[str, str], **payload: Any) -> Any:
+        caught = error if isinstance(error, dict) else as_caught(error)
+        return self.call(function, step, request=self.request, execution=self.execution, error=caught, **payload)
 
     def messages(self) -> list[dict[str, Any]]:
         found = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
@@ -433,7 +435,9 @@ def test_an_intent_whose_call_was_lost_is_compensated(workflow: Workflow) -> Non
     # The lost call took effect after all.
     real = workflow.rds
     real.restore_db_cluster_from_snapshot(
-        DBClusterIdentifier="orders-staging", EngineVersion="16.6", Tags=[{"Key": OPERATION_TAG, "Value": "op"}]
+        DBClusterIdentifier="orders-staging",
+        EngineVersion="16.6",
+        Tags=tag_list(operation_tags(deployment="restore", operation_id="op", tags={})),
     )
     assert workflow.failing("compensate", "Compensate", caught.value)["state"] == "PENDING"
     assert len(real.made("delete_db_cluster")) == 1
@@ -444,8 +448,53 @@ def test_an_intent_that_never_came_to_be(workflow: Workflow) -> None:
     workflow.rds.errors["restore_db_cluster_from_snapshot"] = [refused("InvalidVPCNetworkStateFault")]
     with pytest.raises(errors.NetworkInvalid) as caught:
         workflow.step("restore_snapshot", "RestoreCluster")
+    assert workflow.failing("compensate", "Compensate", caught.value)["state"] == "PENDING"
     workflow.now += timedelta(seconds=61)
     assert workflow.failing("compensate", "Compensate", caught.value)["status"] == "CLEAN"
+
+
+def test_what_was_made_but_is_not_visible_yet_is_not_taken_for_gone(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    hidden = workflow.rds.clusters.copy()
+    workflow.rds.clusters.clear()
+    assert workflow.failing("compensate", "Compensate", errors.InternalError("x"))["state"] == "PENDING"
+    workflow.rds.clusters = hidden
+    workflow.failing("compensate", "Compensate", errors.InternalError("x"))
+    assert len(workflow.rds.made("delete_db_cluster")) == 1
+
+
+def test_another_cluster_of_the_name_is_never_deleted(workflow: Workflow) -> None:
+    """Its tags may have come with a snapshot or a clone; its resource id is its own."""
+    workflow.request |= {"deletion_protection": True}
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.clusters["orders-staging"]["DbClusterResourceId"] = "cluster-OTHER"
+    assert workflow.failing("compensate", "Compensate", errors.InternalError("x"))["status"] == "CLEAN"
+    assert workflow.rds.made("delete_db_cluster") == []
+    for function, step in (("configure_cluster", "ConfigureCluster"), ("cleanup", "Cleanup")):
+        with pytest.raises(errors.ResourceVanished):
+            workflow.step(function, step)
+    assert workflow.rds.made("modify_db_cluster") == []
+
+
+def test_another_deployments_cluster_is_not_adopted(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.rds.restore_db_cluster_from_snapshot(
+        DBClusterIdentifier="orders-staging",
+        EngineVersion="16.6",
+        Tags=tag_list(operation_tags(deployment="other", operation_id="op", tags={})),
+    )
+    with pytest.raises(errors.TargetExists):
+        workflow.step("restore_snapshot", "RestoreCluster")
+
+
+def test_an_instance_that_cannot_be_deleted_does_not_hold_the_failure_up(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.rds.errors["delete_db_instance"] = [refused("AccessDenied", "no")]
+    done = workflow.failing("compensate", "Compensate", errors.InternalError("x"))
+    assert (done["state"], done["status"]) == ("READY", "INCOMPLETE")
+    assert "it still has instances" in done["detail"]
 
 
 def test_what_does_not_bear_the_tag_is_never_deleted(workflow: Workflow) -> None:
@@ -515,12 +564,18 @@ def test_compensates_own_failure_does_not_hide_the_first(workflow: Workflow) -> 
     workflow.rds.errors["describe_db_clusters"] = [refused("AccessDenied")]
     with pytest.raises(errors.AccessDenied) as second:
         workflow.failing("compensate", "Compensate", first)
-    told = workflow.failing("sns_notification", "NotifyFailure", second.value)
-    assert told["error"] == first.code
+    warnings = {"compensation": as_caught(second.value)}
+    for _ in range(2):
+        told = workflow.failing("sns_notification", "NotifyFailure", first, warnings=warnings)
+        assert told["error"] == first.code
     record = workflow.record
     assert record.error is not None
     assert record.error.error == "ClusterFailed"
+    assert len(record.warnings) == 1
     assert "ARP-GENERAL-014" in record.warnings[0]
+    [message] = workflow.messages()
+    assert message["warnings"] == list(record.warnings)
+    assert [item["state"] for item in message["resources"]] == ["CREATED"]
 
 
 def test_a_message_that_cannot_be_sent_changes_no_outcome(workflow: Workflow) -> None:
@@ -543,15 +598,14 @@ def test_cleanups_failure_becomes_a_warning(workflow: Workflow) -> None:
     workflow.request |= {"deletion_protection": True}
     workflow.up_to_readers()
     workflow.rds.errors["modify_db_cluster"] = [refused("AccessDenied", "no")]
-    with pytest.raises(errors.AccessDenied) as caught:
+    with pytest.raises(errors.CleanupIncomplete) as caught:
         workflow.step("cleanup", "Cleanup")
-    warning = {"Error": "AccessDenied", "Cause": json.dumps({"errorMessage": str(caught.value)})}
-    workflow.step("sns_notification", "NotifySuccess", warnings={"cleanup": warning})
+    workflow.step("sns_notification", "NotifySuccess", warnings={"cleanup": as_caught(caught.value)})
     record = workflow.record
     assert record.status is Status.SUCCEEDED
     assert record.error is None
-    assert "ARP-GENERAL-014" in record.warnings[0]
-    assert "ARP-GENERAL-014" in workflow.messages()[0]["warnings"][0]
+    assert "ARP-CLEANUP-001" in record.warnings[0]
+    assert "ARP-CLEANUP-001" in workflow.messages()[0]["warnings"][0]
 
 
 def test_an_unforeseen_error_has_a_code_and_tells_no_values(

@@ -192,6 +192,10 @@ def test_compensation_that_cannot_work_still_ends_as_failed_and_notified(
     deployment.sandbox.faults.add(Fault(function="*-compensate", effect="raise", error="RuntimeError", times=None))
     execution = deployment.run({**GOOD, "target_cluster_id": target})
     assert_failed(execution, "ARP-RESTORE-STATUS-001")
+    assert execution.record is not None
+    [warning] = execution.record["warnings"]
+    assert warning.startswith("compensation: ARP-GENERAL-010")
+    assert "compensation: ARP-GENERAL-010" in execution.messages[0]["message"]
 
 
 def test_a_notification_that_fails_on_the_failure_road_still_fails_the_execution(

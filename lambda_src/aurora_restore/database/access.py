@@ -1,4 +1,4 @@
-"""How the steps come to the operation's database: which cluster, by which address, as whom."""
+"""How the steps come to the operation's database: by which address, as whom."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from aurora_restore.database.connection import Connector, Login
 from aurora_restore.database.tls import client_context
-from aurora_restore.engine.aurora import Aurora
-from aurora_restore.errors import MasterCredentialsUnavailable, ResourceVanished, TransientDatabaseError
+from aurora_restore.errors import MasterCredentialsUnavailable, TransientDatabaseError
 from aurora_restore.secrets import Credentials, Secrets
 
 if TYPE_CHECKING:
@@ -27,18 +26,6 @@ class Access:
     def login(self, credentials: Credentials) -> Login:
         """Another user's login to the same server."""
         return Login(self.master.engine, self.master.host, self.master.port, credentials.username, credentials.password)
-
-
-def described_cluster(ctx: StepContext) -> Described:
-    """The operation's cluster as RDS describes it now; another one under the same name is refused."""
-    name = ctx.record.planned.target_cluster_id
-    cluster = Aurora(ctx.aws.rds).cluster(name)
-    if cluster is None:
-        raise ResourceVanished(f"The cluster {name} is gone")
-    known = ctx.record.resource("db-cluster", name)
-    if known and known.resource_id and known.resource_id != cluster["DbClusterResourceId"]:
-        raise ResourceVanished(f"{name} is another cluster now than the one that was restored")
-    return cluster
 
 
 def open_access(ctx: StepContext, cluster: Described) -> Access:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from aurora_restore.database.connection import SqlError
 from aurora_restore.database.quoting import postgres_name, postgres_text
 from aurora_restore.database.users import Statement, run
-from aurora_restore.errors import UserCreationFailed
+from aurora_restore.errors import UserAlreadyExists, UserCreationFailed
 
 if TYPE_CHECKING:
     from aurora_restore.database.connection import Connector, Login, Session
@@ -266,7 +266,7 @@ def ensure(connector: Connector, master: Login, user: User, password: str) -> No
         reachable = [str(row[0]) for row in session.query(_REACHABLE)]
         role = _role(session, user.name)
         if role.superuser:
-            raise UserCreationFailed(f"The user {user.name} is a superuser in the snapshot and cannot be changed")
+            raise UserAlreadyExists(f"The user {user.name} is a superuser in the snapshot and cannot be changed")
         with session.transaction():
             run(session, role_plan(user, scram_verifier(password), role))
         if groups := _role(session, user.name).member_of:

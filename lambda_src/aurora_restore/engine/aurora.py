@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from aurora_restore import names, readiness
-from aurora_restore.errors import ConfigurationInvalid, ResourceBusy, SnapshotElsewhere, TargetExists, wire_code
-from aurora_restore.model import Plan, PlannedInstance, Request, WaitPhase
+from aurora_restore.errors import (
+    ConfigurationInvalid,
+    ResourceBusy,
+    ResourceVanished,
+    SnapshotElsewhere,
+    TargetExists,
+    wire_code,
+)
+from aurora_restore.model import Plan, PlannedInstance, Record, Request, WaitPhase
 from aurora_restore.readiness import Described, Readiness
 
 if TYPE_CHECKING:
@@ -127,6 +134,14 @@ def _given(**parameters: Any) -> Parameters:
 # --- the calls --------------------------------------------------------------------------------------------------------
 
 
+def refuse_another(record: Record, cluster: Described) -> None:
+    """Refuse a cluster that has the name of the operation's, but is another one: the resource id tells."""
+    name = record.planned.target_cluster_id
+    known = record.resource("db-cluster", name)
+    if known and known.resource_id and cluster.get("DbClusterResourceId") != known.resource_id:
+        raise ResourceVanished(f"{name} is another cluster now than the one that was restored")
+
+
 class Aurora:
     """Aurora through one RDS client."""
 
@@ -141,6 +156,15 @@ class Aurora:
             lambda: self._rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0],
             "DBClusterNotFound",
         )
+
+    def own_cluster(self, record: Record) -> Described:
+        """The operation's cluster; refused when it is gone, or another one has its name."""
+        name = record.planned.target_cluster_id
+        cluster = self.cluster(name)
+        if cluster is None:
+            raise ResourceVanished(f"The cluster {name} is gone")
+        refuse_another(record, cluster)
+        return cluster
 
     def instance(self, identifier: str) -> Described | None:
         """The instance as RDS describes it, or None."""
@@ -174,24 +198,24 @@ class Aurora:
 
     # changes
 
-    def ensure_cluster(self, parameters: Parameters, operation_id: str) -> Described:
+    def ensure_cluster(self, parameters: Parameters, record: Record) -> Described:
         """The restored cluster, begun now or by an earlier try of this operation."""
         identifier = parameters["DBClusterIdentifier"]
         accepted, _ = self.by_model("RestoreDBClusterFromSnapshot", parameters)
         return _ensure(
             f"cluster {identifier}",
-            operation_id,
+            record,
             look=lambda: self.cluster(identifier),
             create=lambda: self._rds.restore_db_cluster_from_snapshot(**accepted)["DBCluster"],
             exists="DBClusterAlreadyExists",
         )
 
-    def ensure_instance(self, parameters: Parameters, operation_id: str) -> Described:
+    def ensure_instance(self, parameters: Parameters, record: Record) -> Described:
         """The instance, created now or by an earlier try of this operation."""
         identifier = parameters["DBInstanceIdentifier"]
         return _ensure(
             f"instance {identifier}",
-            operation_id,
+            record,
             look=lambda: self.instance(identifier),
             create=lambda: self._rds.create_db_instance(**parameters)["DBInstance"],
             exists="DBInstanceAlreadyExists",
@@ -245,7 +269,7 @@ def _absent_is_none(look: Callable[[], Any], code: str) -> Described | None:
 
 def _ensure(
     what: str,
-    operation_id: str,
+    record: Record,
     *,
     look: Callable[[], Described | None],
     create: Callable[[], Any],
@@ -264,6 +288,6 @@ def _ensure(
                 raise ResourceBusy(f"RDS says that {what} exists, but does not describe it yet") from error
         else:
             return made
-    if not names.bears_tag(found.get("TagList"), operation_id):
+    if not names.bears_tags(found.get("TagList"), deployment=record.deployment, operation_id=record.operation_id):
         raise TargetExists(f"The {what} exists, and was not made by this operation", field="target_cluster_id")
     return found

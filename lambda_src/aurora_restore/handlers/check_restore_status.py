@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aurora_restore import events, metrics, waits
-from aurora_restore.engine.aurora import Aurora
+from aurora_restore.engine.aurora import Aurora, refuse_another
 from aurora_restore.errors import ClusterFailed, InstanceFailed, OperationTimeout, ResourceVanished, RestoreError
 from aurora_restore.model import ClusterFacts, PhaseTiming, Record, WaitPhase, iso, parse_time
 from aurora_restore.readiness import NOT_FOUND, Described, Readiness, State, required_reads
@@ -25,7 +25,8 @@ def handler(ctx: StepContext) -> Verdict:
     plan = ctx.record.planned
     before = ctx.record.timings.get(phase) or PhaseTiming(started_at=iso(ctx.now))
     judged, cluster = Aurora(ctx.aws.rds).observe(phase, plan, seen=before.seen)
-    _same_cluster(ctx.record, cluster)
+    if cluster:
+        refuse_another(ctx.record, cluster)
     if judged.unknown:
         logger.warning("unknown_status", extra={"status": judged.status, "detail": judged.detail})
 
@@ -73,13 +74,6 @@ def handler(ctx: StepContext) -> Verdict:
     }
     logger.info("observed", extra={"observed": verdict, "elapsed": round(elapsed)})
     return verdict
-
-
-def _same_cluster(record: Record, cluster: Described | None) -> None:
-    """A name may have been given to another cluster; the resource id tells."""
-    known = record.resource("db-cluster", record.planned.target_cluster_id)
-    if cluster and known and known.resource_id and cluster.get("DbClusterResourceId") != known.resource_id:
-        raise ResourceVanished(f"{known.identifier} is another cluster now than the one that was restored")
 
 
 def _save(ctx: StepContext, phase: str, timing: PhaseTiming, judged: Readiness, cluster: Described | None) -> None:

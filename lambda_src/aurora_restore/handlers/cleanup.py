@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from botocore.exceptions import ClientError
+
 from aurora_restore.engine.aurora import Aurora
-from aurora_restore.errors import CleanupIncomplete
+from aurora_restore.errors import CleanupIncomplete, translate
 from aurora_restore.runtime import StepContext, Verdict, step
 
 
@@ -14,9 +16,15 @@ def handler(ctx: StepContext) -> Verdict:
     if not request.deletion_protection:
         return {"deletion_protection": False}
     aurora = Aurora(ctx.aws.rds)
-    cluster = aurora.cluster(plan.target_cluster_id)
-    if cluster is None:
-        raise CleanupIncomplete(f"The cluster {plan.target_cluster_id} is gone")
-    if not cluster.get("DeletionProtection"):
-        aurora.modify(plan.target_cluster_id, {"DeletionProtection": True})
+    if not aurora.own_cluster(ctx.record).get("DeletionProtection"):
+        try:
+            aurora.modify(plan.target_cluster_id, {"DeletionProtection": True})
+        except ClientError as error:
+            ours = translate(error, "rds")
+            if ours.retryable:
+                raise ours from error
+            raise CleanupIncomplete(
+                f"Deletion protection of {plan.target_cluster_id} could not be switched on: {ours.cause}",
+                details=ours.details,
+            ) from error
     return {"deletion_protection": True}

@@ -40,8 +40,8 @@ def _record_failure(ctx: StepContext, record: Record) -> Record:
 
 
 def _clean_up(ctx: StepContext, record: Record, started_at: str) -> Verdict:
-    swept = compensation.sweep(Aurora(ctx.aws.rds), record, ctx.now)
     elapsed = max(0.0, (ctx.now - parse_time(started_at)).total_seconds())
+    swept = compensation.sweep(Aurora(ctx.aws.rds), record, elapsed=elapsed)
     deadline = ctx.settings.deadlines["compensate"]
     late = bool(swept.pending) and elapsed >= deadline
     done = late or not swept.pending
@@ -52,8 +52,7 @@ def _clean_up(ctx: StepContext, record: Record, started_at: str) -> Verdict:
 
     def swept_over(record: Record) -> Record:
         record = compensation.with_states(record, swept.resources).with_result("compensation", report)
-        for item in left:
-            record = record.with_warning(f"Not cleaned up: {item}")
+        record = record.with_warnings(*(f"Not cleaned up: {item}" for item in left))
         return outcome.expiring(record, now=ctx.now, ttl_days=ctx.settings.record_ttl_days)
 
     if done or swept_over(record) != record:

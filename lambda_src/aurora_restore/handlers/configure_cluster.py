@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aurora_restore.engine.aurora import Aurora, configure_parameters, restore_parameters
-from aurora_restore.errors import ResourceVanished
 from aurora_restore.model import PhaseTiming, Record, iso
 from aurora_restore.runtime import StepContext, Verdict, step
 
@@ -13,9 +12,7 @@ def handler(ctx: StepContext) -> Verdict:
     """Modify the cluster where it differs; a second try finds nothing left to do."""
     request, plan = ctx.record.wanted, ctx.record.planned
     aurora = Aurora(ctx.aws.rds)
-    cluster = aurora.cluster(plan.target_cluster_id)
-    if cluster is None:
-        raise ResourceVanished(f"The cluster {plan.target_cluster_id} is gone")
+    cluster = aurora.own_cluster(ctx.record)
     changes = configure_parameters(request, cluster, secret_key=ctx.settings.kms_key_arn)
     if "ManageMasterUserPassword" in changes:  # the first try: later ones would only repeat these
         changes |= aurora.left_for_modify(restore_parameters(request, plan, ctx.tags))

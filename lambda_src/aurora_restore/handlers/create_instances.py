@@ -16,6 +16,7 @@ def handler(ctx: StepContext) -> Verdict:
     request, plan = ctx.record.wanted, ctx.record.planned
     wanted = plan.of_role(role)
     aurora = Aurora(ctx.aws.rds)
+    aurora.own_cluster(ctx.record)
 
     intents = [
         Resource(
@@ -41,7 +42,7 @@ def handler(ctx: StepContext) -> Verdict:
 
     created: list[Resource] = []
     for instance in wanted:
-        described = aurora.ensure_instance(instance_parameters(request, plan, instance, ctx.tags), ctx.operation_id)
+        described = aurora.ensure_instance(instance_parameters(request, plan, instance, ctx.tags), ctx.record)
         intent = ctx.record.resource("db-instance", instance.identifier)
         if intent is None:
             raise LookupError(f"no intent of {instance.identifier}")

@@ -30,7 +30,7 @@ def handler(ctx: StepContext) -> Verdict:
         )
         ctx.update("restore_intended", lambda record: record.with_resource(intent), {"cluster": intent.identifier})
 
-    cluster = aurora.ensure_cluster(parameters, ctx.operation_id)
+    cluster = aurora.ensure_cluster(parameters, ctx.record)
     made = replace(
         intent,
         state=ResourceState.CREATED,

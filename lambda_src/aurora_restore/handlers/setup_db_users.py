@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aurora_restore.database.access import Access, described_cluster, open_access
+from aurora_restore.database.access import Access, open_access
 from aurora_restore.database.users import check_request, ensure_user
+from aurora_restore.engine.aurora import Aurora
 from aurora_restore.model import Resource, ResourceState, iso
 from aurora_restore.names import operation_tags, user_secret_name
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -24,7 +25,7 @@ def handler(ctx: StepContext) -> Verdict:
     users = ctx.record.wanted.users
     if not users:
         return {"users": []}
-    access = open_access(ctx, described_cluster(ctx))
+    access = open_access(ctx, Aurora(ctx.aws.rds).own_cluster(ctx.record))
     check_request(access.connector, access.master, users)
     results = [_set_up(ctx, access, user) for user in users]
     ctx.update("users_ready", lambda record: record.with_result("users", results), {"users": results})

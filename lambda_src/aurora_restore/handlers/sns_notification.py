@@ -26,8 +26,7 @@ def handler(ctx: StepContext) -> Verdict:
 
 
 def _notify_success(ctx: StepContext) -> Verdict:
-    caught: Mapping[str, Mapping[str, Any]] = ctx.event.get("warnings") or {}
-    warnings = tuple(f"{name}: {failure_of(error).message}" for name, error in sorted(caught.items()))
+    warnings = _warnings(ctx)
     record = ctx.record
     if record.status is not Status.SUCCEEDED:
         ttl = ctx.settings.record_ttl_days
@@ -39,6 +38,12 @@ def _notify_success(ctx: StepContext) -> Verdict:
         metrics.succeeded(ctx.settings.deployment, _duration(ctx, record), ctx.now)
     problem = _publish(ctx, record, None)
     return {"status": Status.SUCCEEDED.value, "notified": problem is None}
+
+
+def _warnings(ctx: StepContext) -> tuple[str, ...]:
+    """What went wrong beside the main road, Cleanup's or Compensate's own failure, as the workflow caught it."""
+    caught: Mapping[str, Mapping[str, Any]] = ctx.event.get("warnings") or {}
+    return tuple(f"{name}: {failure_of(error).message}" for name, error in sorted(caught.items()))
 
 
 def _notify_failure(ctx: StepContext) -> Verdict:
@@ -64,23 +69,20 @@ def _record_failure(ctx: StepContext, failure: Failure) -> tuple[Record | None, 
     if found is None:
         ctx.claim(_unclaimed(ctx), "operation_claimed", {"late": True})
     record = ctx.record
-    if record.status is Status.FAILED and record.error is not None:
-        told = record.error
-        if (told.error, told.cause) != (failure.error, failure.cause):
-            # What came last is Compensate's own failure.
-            warning = f"Not cleaned up: {failure.message}"
-            record = ctx.update("compensation_failed", lambda record: record.with_warning(warning), {"why": warning})
-        _count(ctx, record, told)
-        return record, told
-    failure = outcome.explained(failure, record)
-    ttl = ctx.settings.record_ttl_days
-    record = ctx.update(
-        "operation_failed",
-        lambda record: outcome.failed(record, failure, now=ctx.now, ttl_days=ttl),
-        {"error": failure.error, "code": failure.code, "cause": failure.cause},
-    )
-    _count(ctx, record, failure)
-    return record, failure
+    warnings = _warnings(ctx)
+    if record.status is not Status.FAILED or record.error is None:
+        failure = outcome.explained(failure, record)
+        ttl = ctx.settings.record_ttl_days
+        record = ctx.update(
+            "operation_failed",
+            lambda record: outcome.failed(record, failure, now=ctx.now, ttl_days=ttl),
+            {"error": failure.error, "code": failure.code, "cause": failure.cause},
+        )
+    if not set(warnings) <= set(record.warnings):
+        record = ctx.update("warned", lambda record: record.with_warnings(*warnings), {"warnings": list(warnings)})
+    told = record.error or failure
+    _count(ctx, record, told)
+    return record, told
 
 
 def _unclaimed(ctx: StepContext) -> Record:
@@ -132,7 +134,7 @@ def _note(ctx: StepContext, record: Record | None, event: str, warning: str | No
         return
 
     def noted(record: Record) -> Record:
-        return record.with_warning(warning) if warning else replace(record, notified_at=iso(ctx.now))
+        return record.with_warnings(warning) if warning else replace(record, notified_at=iso(ctx.now))
 
     try:
         ctx.update(event, noted, {"warning": warning} if warning else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aurora_restore.database.access import Access, described_cluster, open_access
+from aurora_restore.database.access import Access, open_access
 from aurora_restore.database.problems import Problem, raise_problems
 from aurora_restore.database.verification import (
     control_plane,
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 def handler(ctx: StepContext) -> Verdict:
     """Look at everything, record what was found, then fail if anything is wrong."""
     plan, request = ctx.record.planned, ctx.record.wanted
-    cluster = described_cluster(ctx)
-    instances = Aurora(ctx.aws.rds).instances(plan.target_cluster_id)
+    aurora = Aurora(ctx.aws.rds)
+    cluster = aurora.own_cluster(ctx.record)
+    instances = aurora.instances(plan.target_cluster_id)
     problems = control_plane(plan.engine_version, cluster, instances)
     report: dict[str, Any] = {"engine_version": cluster["EngineVersion"], "users": [], "checks": []}
 
