@@ -454,6 +454,13 @@ class ResourceBusy(RestoreError):
     retryable = True
 
 
+class OperationEnded(RestoreError):
+    """The operation has ended already: a try of a step that comes late does nothing."""
+
+    code = "ARP-GENERAL-018"
+    remedy = "Nothing is to be done; start a new operation for another restore."
+
+
 class NotificationFailed(RestoreError):
     """The message could not be published."""
 

@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_restore import names
-from aurora_restore.errors import Failure, InternalError, RestoreError, StateConflict, translate
+from aurora_restore.errors import Failure, InternalError, OperationEnded, RestoreError, StateConflict, translate
 from aurora_restore.identity import operation_id_of
 from aurora_restore.model import Record, parse_time
 from aurora_restore.sessions import Sessions
@@ -128,7 +128,7 @@ def step(*, audited: bool = True) -> Callable[[Step], Handler]:
                 )
                 ctx = StepContext(event, settings(), sessions())
                 if audited:
-                    ctx.update("step_started", lambda record: replace(record, phase=ctx.step))
+                    ctx.update("step_started", _started(ctx.step))
                 verdict = dict(fn(ctx))
                 if audited:
                     ctx.update("step_finished", details=verdict)
@@ -152,6 +152,17 @@ def step(*, audited: bool = True) -> Callable[[Step], Handler]:
     return decorate
 
 
+def _started(step: str) -> Mutation:
+    """The record of a step that begins. A step that comes late (its state had timed out) must not act any more."""
+
+    def started(record: Record) -> Record:
+        if record.status.finished:
+            raise OperationEnded(f"Operation {record.operation_id} is {record.status.value}; {step} comes too late")
+        return replace(record, phase=step)
+
+    return started
+
+
 def _identity(event: Mapping[str, Any]) -> tuple[str, str]:
     """The operation's id and its execution's ARN."""
     if "operation_id" in event:
@@ -165,7 +176,7 @@ def _failed(ctx: StepContext | None, error: RestoreError, frames: list[str] | No
     """Log the failure, and leave its details in the record, where Compensate and NotifyFailure find them."""
     failure = Failure.of(error, ctx.step if ctx else None)
     logger.error("step_failed", extra={"failure": failure.to_mapping(), **({"frames": frames} if frames else {})})
-    if ctx is None or not ctx.has_record or isinstance(error, StateConflict):
+    if ctx is None or not ctx.has_record or isinstance(error, StateConflict | OperationEnded):
         return
     try:
         ctx.update(

@@ -470,12 +470,12 @@ def test_another_cluster_of_the_name_is_never_deleted(workflow: Workflow) -> Non
     workflow.check()
     workflow.step("restore_snapshot", "RestoreCluster")
     workflow.rds.clusters["orders-staging"]["DbClusterResourceId"] = "cluster-OTHER"
-    assert workflow.failing("compensate", "Compensate", errors.InternalError("x"))["status"] == "CLEAN"
-    assert workflow.rds.made("delete_db_cluster") == []
     for function, step in (("configure_cluster", "ConfigureCluster"), ("cleanup", "Cleanup")):
         with pytest.raises(errors.ResourceVanished):
             workflow.step(function, step)
     assert workflow.rds.made("modify_db_cluster") == []
+    assert workflow.failing("compensate", "Compensate", errors.InternalError("x"))["status"] == "CLEAN"
+    assert workflow.rds.made("delete_db_cluster") == []
 
 
 def test_another_deployments_cluster_is_not_adopted(workflow: Workflow) -> None:
@@ -635,3 +635,13 @@ def test_another_executions_step_is_refused(workflow: Workflow) -> None:
     workflow.check()
     with pytest.raises(errors.StateLoadFailed):
         workflow.call("restore_snapshot", "RestoreCluster", operation_id="op", execution_arn=f"{EXECUTION_ARN}-2")
+
+
+def test_a_step_that_comes_after_the_end_does_nothing(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.failing("compensate", "Compensate", errors.OperationTimeout("RestoreCluster took too long"))
+    ended = workflow.record
+    with pytest.raises(errors.OperationEnded):
+        workflow.step("restore_snapshot", "RestoreCluster")
+    assert workflow.rds.clusters == {}
+    assert workflow.record == ended
