@@ -5,11 +5,15 @@ Every answer is JSON: ``{"result": …}``, or ``{"error": "…"}`` with a status
 
 from __future__ import annotations
 
+import difflib
+import functools
 import json
 from dataclasses import fields
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -18,6 +22,7 @@ from werkzeug.wrappers import Request, Response
 from sandbox.core import AwsError
 from sandbox.faults import Fault
 from sandbox.gateway import CONTROL_PREFIX
+from sandbox.moto_support import Moto
 from sandbox.recorder import as_dict
 
 if TYPE_CHECKING:
@@ -25,6 +30,10 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from sandbox.server import Sandbox
+
+
+_EMULATED = {"rds", "states", "sts"} | Moto.services
+_MODEL_NAMES = {"states": "stepfunctions", "tag": "resourcegroupstaggingapi"}
 
 
 class Control:
@@ -39,10 +48,11 @@ class Control:
             ("GET", "faults"): lambda _: sandbox.faults.rules(),
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._remove_faults,
+            ("GET", "ca"): lambda _: sandbox.ca_pem,
             ("GET", "list"): self._list,
             ("GET", "calls"): self._calls,
-            ("GET", "messages"): lambda _: sandbox.messages(),
-            ("GET", "metrics"): lambda _: sandbox.metrics(),
+            ("GET", "messages"): lambda parameters: _of_scope(sandbox.messages(), parameters),
+            ("GET", "metrics"): lambda parameters: _of_scope(sandbox.metrics(), parameters),
             ("GET", "logs"): self._logs,
         }
         self._actions = {f"{method} {path}": action for (method, path), action in routes.items()}
@@ -80,16 +90,18 @@ class Control:
         return self._clock({})
 
     def _snapshot(self, parameters: Mapping[str, Any]) -> Any:
-        return self._sandbox.take_automated_snapshot(
-            parameters["cluster"], parameters.get("account"), parameters.get("region")
-        )
+        return self._sandbox.take_automated_snapshot(parameters["cluster"], *_scope(parameters))
 
     def _add_fault(self, parameters: Mapping[str, Any]) -> Any:
         known = {field.name for field in fields(Fault)}
         unknown = sorted(set(parameters) - known)
         if unknown:
             raise ValueError(f"a fault has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-        return {"id": self._sandbox.faults.add(Fault(**parameters))}
+        # On the command line 0 stands for "every match".
+        fault = Fault(**{**parameters, "times": parameters.get("times", 1) or None})
+        if fault.function is None:
+            _require_operation(fault.service, fault.operation)
+        return {"id": self._sandbox.faults.add(fault)}
 
     def _remove_faults(self, parameters: Mapping[str, Any]) -> Any:
         if "id" not in parameters:
@@ -99,11 +111,70 @@ class Control:
         return self._sandbox.faults.rules()
 
     def _list(self, parameters: Mapping[str, Any]) -> Any:
-        return self._sandbox.inventory(parameters.get("account"), parameters.get("region"))
+        return self._sandbox.inventory(*_scope(parameters))
 
     def _calls(self, parameters: Mapping[str, Any]) -> Any:
         wanted = {key: parameters[key] for key in ("service", "operation", "principal") if key in parameters}
         return [as_dict(call) for call in self._sandbox.recorder.calls(**wanted)]
 
     def _logs(self, parameters: Mapping[str, Any]) -> Any:
-        return self._sandbox.log_events(parameters.get("group"), parameters.get("account"), parameters.get("region"))
+        account, region = _scope(parameters)
+        events = self._sandbox.log_events(None, account, region)
+        wanted = parameters.get("group")
+        if wanted is None:
+            return events
+        found = [event for event in events if _fits_group(event["group"], wanted)]
+        if not found:
+            where = {name: value for name, value in (("account", account), ("region", region)) if value is not None}
+            pages = self._sandbox.client("logs", **where).get_paginator("describe_log_groups").paginate()
+            groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
+            if not any(_fits_group(group, wanted) for group in groups):
+                raise ValueError(f"there is no log group {wanted!r} here; there are: {', '.join(groups) or 'none'}")
+        return found
+
+
+def require_region(region: str) -> None:
+    """Refuse what is no region of AWS's."""
+    if region not in _regions():
+        nearest = difflib.get_close_matches(region, _regions(), 1)
+        raise ValueError(f"there is no region {region!r}" + (f"; is it {nearest[0]!r}?" if nearest else ""))
+
+
+@functools.cache
+def _regions() -> frozenset[str]:
+    session = botocore.session.get_session()
+    partitions = session.get_available_partitions()
+    return frozenset(name for partition in partitions for name in session.get_available_regions("ec2", partition))
+
+
+def _scope(parameters: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the account and the region that a request is about, None for the sandbox's default."""
+    region = parameters.get("region")
+    if region is not None:
+        require_region(region)
+    return parameters.get("account"), region
+
+
+def _of_scope(entries: Iterable[Mapping[str, Any]], parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    account, region = _scope(parameters)
+    return [e for e in entries if account in (None, e["account"]) and region in (None, e["region"])]
+
+
+def _fits_group(group: str, wanted: str) -> bool:
+    return fnmatchcase(group, wanted) or fnmatchcase(group.rpartition("/")[2], wanted)
+
+
+def _require_operation(service: str, operation: str) -> None:
+    """Refuse a fault that no call could meet: a misspelt one would wait for ever."""
+    services = sorted(name for name in _EMULATED if fnmatchcase(name, service))
+    if not services:
+        raise ValueError(f"the sandbox has no service {service!r}; it has {', '.join(sorted(_EMULATED))}")
+    if operation == "*":
+        return
+    session = botocore.session.get_session()
+    names = [
+        name for each in services for name in session.get_service_model(_MODEL_NAMES.get(each, each)).operation_names
+    ]
+    if not any(fnmatchcase(name, operation) for name in names):
+        nearest = difflib.get_close_matches(operation, names, 1)
+        raise ValueError(f"{service} has no operation {operation!r}" + (f"; is it {nearest[0]}?" if nearest else ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Row = dict[str, Any]
 
@@ -13,11 +13,16 @@ Row = dict[str, Any]
 def take_inventory(client: Callable[[str], Any]) -> dict[str, list[Row]]:
     """Return rows by heading; ``client`` makes a boto3 client of the account and region for a service."""
     rds, states, ec2 = client("rds"), client("stepfunctions"), client("ec2")
+
+    def each(of: Any, operation: str, member: str, **parameters: Any) -> Iterable[Mapping[str, Any]]:
+        for page in of.get_paginator(operation).paginate(**parameters):
+            yield from page[member]
+
     return {
         "clusters": [
             _row(cluster, id="DBClusterIdentifier", status="Status", engine="Engine", version="EngineVersion")
-            | {"endpoint": f"{cluster.get('Endpoint', '')}:{cluster.get('Port', '')}"}
-            for cluster in rds.describe_db_clusters()["DBClusters"]
+            | {"endpoint": _address(cluster.get("Endpoint"), cluster.get("Port"))}
+            for cluster in each(rds, "describe_db_clusters", "DBClusters")
         ],
         "instances": [
             _row(
@@ -27,8 +32,8 @@ def take_inventory(client: Callable[[str], Any]) -> dict[str, list[Row]]:
                 status="DBInstanceStatus",
                 instance_class="DBInstanceClass",
             )
-            | {"endpoint": _address(instance.get("Endpoint", {}))}
-            for instance in rds.describe_db_instances()["DBInstances"]
+            | {"endpoint": _address(*(instance.get("Endpoint", {}).get(part) for part in ("Address", "Port")))}
+            for instance in each(rds, "describe_db_instances", "DBInstances")
         ],
         "snapshots": [
             _row(
@@ -39,26 +44,33 @@ def take_inventory(client: Callable[[str], Any]) -> dict[str, list[Row]]:
                 status="Status",
                 created="SnapshotCreateTime",
             )
-            for snapshot in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
+            for snapshot in each(rds, "describe_db_cluster_snapshots", "DBClusterSnapshots")
         ],
         "executions": [
             _row(execution, name="name", status="status", started="startDate", arn="executionArn")
-            for machine in states.list_state_machines()["stateMachines"]
-            for execution in states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+            for machine in each(states, "list_state_machines", "stateMachines")
+            for execution in each(states, "list_executions", "executions", stateMachineArn=machine["stateMachineArn"])
         ],
         "functions": [
             _row(function, name="FunctionName", runtime="Runtime", handler="Handler", state="State")
-            for function in client("lambda").list_functions()["Functions"]
+            for function in each(client("lambda"), "list_functions", "Functions")
         ],
         "network": [
-            *(_row(vpc, vpc="VpcId", cidr="CidrBlock", default="IsDefault") for vpc in ec2.describe_vpcs()["Vpcs"]),
+            *(
+                _row(vpc, vpc="VpcId", cidr="CidrBlock", default="IsDefault")
+                for vpc in each(ec2, "describe_vpcs", "Vpcs")
+            ),
             *(
                 _row(subnet, subnet="SubnetId", vpc="VpcId", zone="AvailabilityZone")
-                for subnet in ec2.describe_subnets()["Subnets"]
+                for subnet in each(ec2, "describe_subnets", "Subnets")
             ),
             *(
                 _row(group, security_group="GroupId", vpc="VpcId", name="GroupName")
-                for group in ec2.describe_security_groups()["SecurityGroups"]
+                for group in each(ec2, "describe_security_groups", "SecurityGroups")
+            ),
+            *(
+                _row(group, db_subnet_group="DBSubnetGroupName", vpc="VpcId")
+                for group in each(rds, "describe_db_subnet_groups", "DBSubnetGroups")
             ),
         ],
     }
@@ -68,5 +80,5 @@ def _row(found: Mapping[str, Any], **columns: str) -> Row:
     return {column: found.get(member, "") for column, member in columns.items()}
 
 
-def _address(endpoint: Mapping[str, Any]) -> str:
-    return f"{endpoint.get('Address', '')}:{endpoint.get('Port', '')}"
+def _address(host: str | None, port: int | None) -> str:
+    return f"{host}:{port}" if host else "none"

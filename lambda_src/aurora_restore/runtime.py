@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aurora_restore import names
 from aurora_restore.errors import Failure, InternalError, OperationEnded, RestoreError, StateConflict, translate
 from aurora_restore.identity import operation_id_of
-from aurora_restore.model import Record, parse_time
+from aurora_restore.model import Record, Resource, iso, parse_time
 from aurora_restore.sessions import Sessions
 from aurora_restore.settings import Settings
 from aurora_restore.state import Mutation, StateStore, unchanged
@@ -92,6 +92,18 @@ class StepContext:
             return None
         self._record = record
         return record
+
+    def intent(self, kind: str, identifier: str, role: str | None = None) -> Resource:
+        """A resource that the operation is about to make, to be recorded before the call that makes it."""
+        return Resource(
+            kind=kind,
+            identifier=identifier,
+            region=self.settings.region,
+            account=self.settings.account,
+            tag=self.operation_id,
+            role=role,
+            intended_at=iso(self.now),
+        )
 
     def claim(self, record: Record, event: str, details: Mapping[str, Any]) -> Record:
         """Create the record, or find it made by an earlier try of this execution."""

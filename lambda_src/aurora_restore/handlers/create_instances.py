@@ -19,15 +19,7 @@ def handler(ctx: StepContext) -> Verdict:
     aurora.own_cluster(ctx.record)
 
     intents = [
-        Resource(
-            kind="db-instance",
-            identifier=instance.identifier,
-            region=plan.target_region,
-            account=plan.target_account,
-            tag=ctx.operation_id,
-            role=instance.role,
-            intended_at=iso(ctx.now),
-        )
+        ctx.intent("db-instance", instance.identifier, instance.role)
         for instance in wanted
         if ctx.record.resource("db-instance", instance.identifier) is None
     ]

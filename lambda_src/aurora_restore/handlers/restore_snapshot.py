@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aurora_restore import names
 from aurora_restore.engine.aurora import Aurora, restore_parameters
-from aurora_restore.model import PhaseTiming, Record, Resource, ResourceState, iso
+from aurora_restore.model import PhaseTiming, Record, ResourceState, iso
 from aurora_restore.runtime import StepContext, Verdict, step
 
 
@@ -20,14 +20,7 @@ def handler(ctx: StepContext) -> Verdict:
 
     intent = ctx.record.resource("db-cluster", plan.target_cluster_id)
     if intent is None:
-        intent = Resource(
-            kind="db-cluster",
-            identifier=plan.target_cluster_id,
-            region=plan.target_region,
-            account=plan.target_account,
-            tag=ctx.operation_id,
-            intended_at=iso(ctx.now),
-        )
+        intent = ctx.intent("db-cluster", plan.target_cluster_id)
         ctx.update("restore_intended", lambda record: record.with_resource(intent), {"cluster": intent.identifier})
 
     cluster = aurora.ensure_cluster(parameters, ctx.record)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aurora_restore.database.access import Access, open_access
 from aurora_restore.database.users import check_request, ensure_user
 from aurora_restore.engine.aurora import Aurora
-from aurora_restore.model import Resource, ResourceState, iso
-from aurora_restore.names import operation_tags, user_secret_name
+from aurora_restore.model import ResourceState, iso
+from aurora_restore.names import user_secret_name
 from aurora_restore.runtime import StepContext, Verdict, step
 from aurora_restore.secrets import DatabaseUser, PendingSecret
 
@@ -47,17 +47,10 @@ def _set_up(ctx: StepContext, access: Access, user: User) -> dict[str, Any]:
 
 def _prepare_secret(ctx: StepContext, access: Access, user: User) -> PendingSecret:
     """The secret's next version. A secret that this operation makes is recorded before and after it is made."""
-    settings, request = ctx.settings, ctx.record.wanted
-    name = user_secret_name(settings.secret_prefix, request.target_cluster_id, user.name)
+    target = ctx.record.wanted.target_cluster_id
+    name = user_secret_name(ctx.settings.secret_prefix, target, user.name)
     if not access.secrets.exists(name):
-        resource = Resource(
-            kind=_SECRET,
-            identifier=name,
-            region=settings.region,
-            account=settings.account,
-            tag=ctx.operation_id,
-            intended_at=iso(ctx.now),
-        )
+        resource = ctx.intent(_SECRET, name)
         ctx.update("secret_intended", lambda record: record.with_resource(resource), {"secret": name})
     pending = access.secrets.prepare(
         name,
@@ -67,12 +60,10 @@ def _prepare_secret(ctx: StepContext, access: Access, user: User) -> PendingSecr
             host=access.master.host,
             port=access.master.port,
             database=user.databases[0],
-            cluster_identifier=request.target_cluster_id,
+            cluster_identifier=target,
         ),
         ctx.operation_id,
-        operation_tags(
-            deployment=settings.deployment, operation_id=ctx.operation_id, tags={**settings.tags, **request.tags}
-        ),
+        ctx.tags,
     )
     known = ctx.record.resource(_SECRET, name)
     if known is not None and known.state is ResourceState.INTENDED:
