@@ -1,6 +1,8 @@
 # The two commands: `make demo` shows the main job to a person, `make test` runs every test. Both do all their own set-up.
 PYTHON ?= python3
 PY     := .venv/bin/python
+# Test processes side by side; in the workflow tests each has a sandbox of its own.
+WORKERS ?= 2
 export TF_CLI_CONFIG_FILE := $(CURDIR)/.build/terraformrc
 # The module packages its Lambdas with this interpreter.
 export TF_IN_AUTOMATION := 1
@@ -23,13 +25,13 @@ lint: setup ## Format, lint, types, workflow definition, documents
 	@$(PY) -m scripts.lint
 
 unit: setup ## Unit and property tests of the pure core and of the sandbox's parts
-	$(PY) -m pytest tests/unit
+	$(PY) -m pytest tests/unit -n $(WORKERS)
 
 terraform-test: setup ## The module's interface: terraform validate and terraform test with a mocked provider
 	@$(PY) -m scripts.terraform_test
 
 workflow: setup ## The applied module, the real state machine, the real zip and real databases in the sandbox
-	$(PY) -m pytest tests/workflow
+	$(PY) -m pytest tests/workflow -n $(WORKERS) --dist loadfile
 
 bench: setup ## Benchmarks; later issues fill the tables of docs/benchmarks.md
 	$(PY) -m bench
