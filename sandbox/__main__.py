@@ -63,7 +63,10 @@ def main(arguments: list[str] | None = None) -> int:
     except CommandError as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
-    except (BrokenPipeError, KeyboardInterrupt):
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own flush at exit complains
+        return 141
+    except KeyboardInterrupt:
         return 130
     return 0
 

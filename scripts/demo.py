@@ -296,7 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--engine", choices=sorted(samples.ENGINE_VERSIONS), default="aurora-postgresql")
     parser.add_argument("--time-scale", type=float, default=40.0, help="virtual seconds per real second")
     options = parser.parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = Console(width=None if sys.stdout.isatty() else 110, emoji=False)
     begun = time.monotonic()
     console.print("[bold]Aurora Restore Pipeline[/]: a restore from end to end, on this machine, without AWS")
     with (
