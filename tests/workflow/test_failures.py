@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -152,6 +153,20 @@ def test_a_terminal_status_fails_at_once_with_the_events_that_explain_it(
     assert deployment.cluster(target) is None, "a failure before the writer is available cleans up"
     assert {r["state"] for r in execution.record["resources"]} == {"DELETED"}  # type: ignore[index]
     assert execution.record["expires_at"] > 0  # type: ignore[index]
+
+
+def test_a_failure_is_in_the_logs_with_operation_code_cause_and_remedy(
+    deployment: Deployment, mysql_source: samples.Source
+) -> None:
+    execution = deployment.run({**GOOD, "snapshot_identifier": "no-such-snapshot"})
+    assert_failed(execution, "ARP-SNAP-CHECK-001")
+    for function, message in (("snapshot-check", "step_failed"), ("compensate", "operation_failed")):
+        lines = deployment.sandbox.logs(f"/aws/lambda/aurora-restore-{function}")
+        told = [json.loads(line) for line in lines if execution.operation_id in line and '"ERROR"' in line]
+        failure = next(line["failure"] for line in told if line["message"] == message)
+        assert failure["code"] == "ARP-SNAP-CHECK-001"
+        assert "no-such-snapshot" in failure["cause"]
+        assert failure["remedy"]
 
 
 def test_a_failure_after_the_writer_is_there_keeps_what_was_made_and_says_so(
