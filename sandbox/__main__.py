@@ -236,7 +236,9 @@ def _export_lines(environment: Mapping[str, str]) -> str:
         "unset AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
         "unset AWS_USE_FIPS_ENDPOINT AWS_USE_DUALSTACK_ENDPOINT",
     ]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    # Python's clients prefer the lower-case name where the shell has both.
+    exported = {**environment, "no_proxy": environment["NO_PROXY"]}
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     return "\n".join(lines)
 
 
