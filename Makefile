@@ -25,7 +25,7 @@ lint: setup ## Format, lint, types, workflow definition, documents
 	@$(PY) -m scripts.lint
 
 unit: setup ## Unit and property tests of the pure core and of the sandbox's parts
-	$(PY) -m pytest tests/unit -n $(WORKERS)
+	$(PY) -m pytest tests/unit -n $(WORKERS) --dist loadfile
 
 terraform-test: setup ## The module's interface: terraform validate and terraform test with a mocked provider
 	@$(PY) -m scripts.terraform_test

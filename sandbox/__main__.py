@@ -179,8 +179,8 @@ def _scoped_command(
 
 def _up(options: argparse.Namespace) -> None:
     try:  # late: it loads moto, and the other commands do without
-        from sandbox.control import require_region
         from sandbox.dataplane import DataPlaneError
+        from sandbox.regions import require_region
         from sandbox.server import Sandbox
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is missing here; `make setup`, then use .venv/bin/python") from error
@@ -236,9 +236,7 @@ def _export_lines(environment: Mapping[str, str]) -> str:
         "unset AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
         "unset AWS_USE_FIPS_ENDPOINT AWS_USE_DUALSTACK_ENDPOINT",
     ]
-    # Python's clients prefer the lower-case name where the shell has both.
-    exported = {**environment, "no_proxy": environment["NO_PROXY"]}
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     return "\n".join(lines)
 
 

@@ -6,7 +6,6 @@ Every answer is JSON: ``{"result": …}``, or ``{"error": "…"}`` with a status
 from __future__ import annotations
 
 import difflib
-import functools
 import json
 from dataclasses import fields
 from datetime import timedelta
@@ -24,6 +23,7 @@ from sandbox.faults import Fault
 from sandbox.gateway import CONTROL_PREFIX
 from sandbox.moto_support import Moto
 from sandbox.recorder import as_dict
+from sandbox.regions import require_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -131,20 +131,6 @@ class Control:
             if not any(_fits_group(group, wanted) for group in groups):
                 raise ValueError(f"there is no log group {wanted!r} here; there are: {', '.join(groups) or 'none'}")
         return found
-
-
-def require_region(region: str) -> None:
-    """Refuse what is no region of AWS's."""
-    if region not in _regions():
-        nearest = difflib.get_close_matches(region, _regions(), 1)
-        raise ValueError(f"there is no region {region!r}" + (f"; is it {nearest[0]!r}?" if nearest else ""))
-
-
-@functools.cache
-def _regions() -> frozenset[str]:
-    session = botocore.session.get_session()
-    partitions = session.get_available_partitions()
-    return frozenset(name for partition in partitions for name in session.get_available_regions("ec2", partition))
 
 
 def _scope(parameters: Mapping[str, Any]) -> tuple[str | None, str | None]:

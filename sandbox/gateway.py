@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.core import AwsError, Call, NotEmulated
 from sandbox.protocol import Operation, Response, Scope, any_operation, read_operation, read_scope
 from sandbox.recorder import Message
+from sandbox.regions import require_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -102,6 +103,11 @@ class Gateway:
             principal = self._registry.lookup(scope.access_key, scope.token)
         except AwsError:
             return operation.serialize(_unknown_key(scope, operation))
+        try:
+            require_region(scope.region)
+        except ValueError as error:
+            wrong = f"Credential should be scoped to a valid region: {error}."
+            return operation.serialize(AwsError("InvalidSignatureException", wrong, 403))
         return self._answer(_call(scope, operation, principal), operation, environ)
 
     def _answer(self, call: Call, operation: Operation, environ: WSGIEnvironment) -> Response:

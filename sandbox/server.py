@@ -165,8 +165,10 @@ class Sandbox:
         if self._state_dir is not None:
             self._state_dir.mkdir(parents=True, exist_ok=True)
         # This one is removed at the interpreter's exit even if nobody calls stop().
-        root = tempfile.TemporaryDirectory(prefix="aurora-sandbox-", dir=self._state_dir, ignore_cleanup_errors=True)
-        return Path(self._ends.enter_context(root))
+        made = tempfile.TemporaryDirectory(prefix="aurora-sandbox-", dir=self._state_dir, ignore_cleanup_errors=True)
+        root = Path(self._ends.enter_context(made))
+        root.chmod(0o711)  # the database servers' users must get through, where they are others than ours
+        return root
 
     def stop(self) -> None:
         """End everything, in the reverse order of its making; harmless when it was done before."""
@@ -188,7 +190,8 @@ class Sandbox:
 
         S3 needs no setting: SDKs use path-style addresses when the endpoint's host is an IP address.
         """
-        no_proxy = [os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "", HOST, "localhost"]
+        inherited = (os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "").split(",")
+        no_proxy = ",".join(dict.fromkeys(filter(None, [*inherited, HOST, "localhost"])))
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": admin_key(account),
@@ -197,7 +200,8 @@ class Sandbox:
             "AWS_DEFAULT_REGION": region,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_PAGER": "",
-            "NO_PROXY": ",".join(filter(None, no_proxy)),
+            "NO_PROXY": no_proxy,
+            "no_proxy": no_proxy,  # wins over the other in Python
         }
 
     def client(self, service: str, account: str = DEFAULT_ACCOUNT, region: str = DEFAULT_REGION) -> Any:
@@ -265,7 +269,7 @@ class Sandbox:
         return self.rds.take_automated_snapshot(account or DEFAULT_ACCOUNT, region or DEFAULT_REGION, cluster)
 
     def inventory(self, account: str | None = None, region: str | None = None) -> dict[str, list[dict[str, Any]]]:
-        """Return what there is in an account and region, and which database servers run."""
+        """Return what there is in an account and region."""
         where = (account or DEFAULT_ACCOUNT, region or DEFAULT_REGION)
         return take_inventory(lambda service: self.client(service, *where))
 

@@ -88,6 +88,11 @@ def test_an_unknown_key_is_refused_in_the_words_of_the_service(
     assert refusal(getattr(stranger, operation)) == (code, 403)
 
 
+def test_a_region_that_does_not_exist_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(ClientError, match=r"is it 'eu-west-1'"):
+        sandbox.client("rds", region="eu-wst-1").describe_db_clusters()
+
+
 def test_an_unsigned_request_is_refused(sandbox: Sandbox) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(sandbox.url)
