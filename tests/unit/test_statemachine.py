@@ -1,0 +1,71 @@
+"""The workflow's definition keeps the rules of the road."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STATES: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).resolve().parents[2] / "statemachine.asl.json").read_text()
+)["States"]
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+FAILURE_ROAD = {"Compensate", "DecideCompensation", "WaitForCompensation", "NotifyFailure", "RestoreFailed"}
+
+
+def next_states(state: dict[str, Any]) -> set[str]:
+    choices = [choice["Next"] for choice in state.get("Choices", [])]
+    catches = [catch["Next"] for catch in state.get("Catch", [])]
+    return {name for name in (state.get("Next"), state.get("Default"), *choices, *catches) if name}
+
+
+def reachable(start: str) -> set[str]:
+    seen, todo = set(), [start]
+    while todo:
+        if (name := todo.pop()) not in seen:
+            seen.add(name)
+            todo += next_states(STATES[name])
+    return seen
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_a_timeout_a_bounded_retry_and_a_catch_that_keeps_the_input(name: str) -> None:
+    task = TASKS[name]
+    assert 0 < task["TimeoutSeconds"] <= 900
+    for retry in task["Retry"]:
+        assert "States.ALL" not in retry["ErrorEquals"]
+        assert "States.TaskFailed" not in retry["ErrorEquals"]
+        assert 0 < retry["MaxAttempts"] <= 10
+        if retry["MaxAttempts"] > 1:
+            assert retry["JitterStrategy"] == "FULL"
+            assert retry["MaxDelaySeconds"] <= 300
+    assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
+    assert all(catch["ResultPath"].startswith("$.") for catch in task["Catch"])
+
+
+def test_the_first_state_wraps_whatever_came_in() -> None:
+    wrap = STATES["WrapRequest"]
+    assert wrap["Type"] == "Pass"
+    assert wrap["Parameters"]["request.$"] == "$"
+
+
+def test_what_follows_verification_never_leads_to_compensation() -> None:
+    assert not reachable(STATES["VerifyRestore"]["Next"]) & FAILURE_ROAD
+
+
+def test_any_error_before_leads_to_compensation_then_notification_then_fail() -> None:
+    before = set(TASKS) - reachable("Cleanup") - FAILURE_ROAD
+    assert all(TASKS[name]["Catch"][-1]["Next"] == "Compensate" for name in before)
+    ends = {name for name in reachable("Compensate") if STATES[name]["Type"] in {"Succeed", "Fail"}}
+    assert {STATES[name]["Type"] for name in ends} == {"Fail"}
+
+
+def test_a_refused_duplicate_touches_nothing() -> None:
+    assert TASKS["SnapshotCheck"]["Catch"][0] == {
+        "ErrorEquals": ["DuplicateOperation"],
+        "ResultPath": "$.error",
+        "Next": "OperationRefused",
+    }
+    assert reachable("OperationRefused") == {"OperationRefused"}
