@@ -18,8 +18,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from sandbox import samples
 from sandbox.server import Sandbox
@@ -195,7 +197,7 @@ class Demo:
             "operation_id": "demo-restore",
         }
         self.step(f"aws stepfunctions start-execution: restore {request['source_cluster_id']} as {TARGET}")
-        self.console.print(Panel(json.dumps(request, indent=2), title="execution input", width=100))
+        self.console.print(Panel(Text(json.dumps(request, indent=2)), title="execution input", width=100))
         states = self.sandbox.client("stepfunctions", ACCOUNT, REGION)
         begun = time.monotonic()
         arn = states.start_execution(
@@ -287,7 +289,9 @@ class Demo:
         self.must(bool(messages), "a notification was published")
         if messages:
             by_protocol = json.loads(messages[-1]["message"])
-            self.console.print(Panel(by_protocol["email"].strip(), title=messages[-1]["subject"], width=100))
+            self.console.print(
+                Panel(Text(by_protocol["email"].strip()), title=escape(messages[-1]["subject"]), width=100)
+            )
 
 
 def main(arguments: list[str] | None = None) -> int:
