@@ -161,7 +161,9 @@ class Demo:
         source = samples.make_source(self.rds, network, self.engine, "roastery-production", self.sandbox.ca_pem)
         self.console.print(f"   a real server listens at {source.host}:{source.port} (TLS)")
         self.step("Its snapshot, and then one more order that the snapshot cannot know")
-        samples.take_snapshot(self.rds, source.cluster_id, "roastery-before-the-release")
+        arn = samples.take_snapshot(self.rds, source.cluster_id, "roastery-before-the-release")
+        taken = self.rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=arn)["DBClusterSnapshots"][0]
+        self.snapshot_date = taken["SnapshotCreateTime"].strftime("%Y-%m-%d")
         connection = source.connect(self.sandbox.ca_pem)
         connection.execute("INSERT INTO orders VALUES (21, 3, 5, 99, '2026-11-23')")
         connection.close()
@@ -193,7 +195,7 @@ class Demo:
         """Start a restore and show it until it ends; returns its operation_id."""
         request = {
             **REQUEST,
-            "snapshot_date": self.sandbox.clock.now().strftime("%Y-%m-%d"),
+            "snapshot_date": self.snapshot_date,
             "operation_id": "demo-restore",
         }
         self.step(f"aws stepfunctions start-execution: restore {request['source_cluster_id']} as {TARGET}")
