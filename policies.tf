@@ -310,17 +310,29 @@ locals {
         Condition = local.creates_ours
       },
       {
+        Sid       = "TagUserSecrets"
+        Effect    = "Allow"
+        Action    = ["secretsmanager:TagResource"]
+        Resource  = local.user_secret_arn
+        Condition = local.tags_ours
+      },
+      {
+        Sid      = "WhoseUserSecrets" # a foreign secret of the name has to be seen to be refused clearly
+        Effect   = "Allow"
+        Action   = ["secretsmanager:DescribeSecret"]
+        Resource = local.user_secret_arn
+      },
+      {
         Sid    = "UserSecrets"
         Effect = "Allow"
         Action = [
-          "secretsmanager:DescribeSecret",
           "secretsmanager:GetSecretValue",
           "secretsmanager:PutSecretValue",
           "secretsmanager:RestoreSecret",
-          "secretsmanager:TagResource",
           "secretsmanager:UpdateSecretVersionStage",
         ]
-        Resource = local.user_secret_arn
+        Resource  = local.user_secret_arn
+        Condition = local.only_ours
       },
       {
         Sid       = "KeyForNewSecrets"
@@ -341,10 +353,11 @@ locals {
       ], [
       for statement in concat(local.master_secret_statements, [
         {
-          Sid      = "UserSecrets"
-          Effect   = "Allow"
-          Action   = ["secretsmanager:GetSecretValue"]
-          Resource = local.user_secret_arn
+          Sid       = "UserSecrets"
+          Effect    = "Allow"
+          Action    = ["secretsmanager:GetSecretValue"]
+          Resource  = local.user_secret_arn
+          Condition = local.only_ours
         },
       ]) : statement if local.database_enabled
     ])

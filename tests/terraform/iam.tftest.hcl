@@ -137,6 +137,17 @@ run "what_every_function_may" {
 run "only_what_bears_our_tag" {
   command = plan
 
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : try(statement.Condition.StringEquals["aws:ResourceTag/aurora-restore:managed-by"], "") == "restore"
+        if length(setintersection(flatten([statement.Action]), ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:RestoreSecret", "secretsmanager:UpdateSecretVersionStage"])) > 0
+        && !strcontains(jsonencode(statement.Resource), "rds!cluster-")
+      ]
+    ]))
+    error_message = "A user's secret is read and written only when it bears this deployment's tag."
+  }
+
   # The resource that an action makes or changes, by the reference that AWS publishes; the others are only referred to.
   assert {
     condition = alltrue(flatten([
