@@ -26,14 +26,14 @@ INSERT INTO products (id, name, origin, price) VALUES
   (5, 'Harbour Blend', 'Blend', 10.80),
   (6, 'Decaf Lighthouse', 'Mexico', 13.90);
 INSERT INTO customers (id, name, email, city) VALUES
-  (1, 'Amara Osei', 'amara@example.com', 'Rotterdam'),
-  (2, 'Lucie Fournier', 'lucie@example.com', 'Lyon'),
-  (3, 'Mateo Ibarra', 'mateo@example.com', 'Bilbao'),
-  (4, 'Ingrid Solberg', 'ingrid@example.com', 'Bergen'),
-  (5, 'Piotr Zielinski', 'piotr@example.com', 'Gdansk'),
-  (6, 'Noor Haddad', 'noor@example.com', 'Antwerp'),
-  (7, 'Giulia Marchetti', 'giulia@example.com', 'Trieste'),
-  (8, 'Tomas Novak', 'tomas@example.com', 'Brno');
+  (1, 'Cafe Maas', 'orders@maas.example.com', 'Rotterdam'),
+  (2, 'Boulangerie des Quais', 'orders@quais.example.com', 'Lyon'),
+  (3, 'Bar Ensanche', 'orders@ensanche.example.com', 'Bilbao'),
+  (4, 'Bryggen Books and Coffee', 'orders@bryggen.example.com', 'Bergen'),
+  (5, 'Kawiarnia Motlawa', 'orders@motlawa.example.com', 'Gdansk'),
+  (6, 'Hotel Scheldt', 'orders@scheldt.example.com', 'Antwerp'),
+  (7, 'Caffe Molo', 'orders@molo.example.com', 'Trieste'),
+  (8, 'Kavarna Spilberk', 'orders@spilberk.example.com', 'Brno');
 INSERT INTO orders (id, customer_id, product_id, quantity, ordered_on) VALUES
   (1, 1, 1, 2, '2026-10-01'),
   (2, 2, 5, 6, '2026-10-02'),
