@@ -11,7 +11,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".venv/bin"
-TERRAFORM_FOLDERS = ["*.tf", "examples", "modules", "tests/terraform"]
 
 
 def check(name: str, *command: str | Path) -> bool:

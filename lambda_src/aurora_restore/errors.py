@@ -382,13 +382,6 @@ class Throttled(RestoreError):
     retryable = True
 
 
-class AssumeRoleFailed(RestoreError):
-    """A role could not be assumed."""
-
-    code = "ARP-GENERAL-008"
-    remedy = "Check the role's trust policy and its external id."
-
-
 class StateStoreUnavailable(RestoreError):
     """DynamoDB refused a call."""
 

@@ -28,7 +28,6 @@ class Timings:
     instance_modify: float = 60
     instance_delete: float = 240
     reboot: float = 30
-    failover: float = 10
     # After a Modify call the old "available" still shows for a while (Terraform waits 30 s before its first look).
     modify_lag: float = 5
     modify: float = 40
