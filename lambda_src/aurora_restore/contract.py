@@ -22,7 +22,7 @@ from aurora_restore.errors import (
     MissingParameter,
     MissingSource,
     RestoreError,
-    SnapshotElsewhere,
+    SourceAccountUnknown,
     UnknownField,
     UnsupportedSnapshot,
     together,
@@ -155,7 +155,7 @@ def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterato
     if snapshot := fields.get("snapshot_identifier"):
         yield from _snapshot_problems(snapshot, settings)
     if fields.get("source_region", settings.region) != settings.region:
-        yield SnapshotElsewhere(
+        yield SourceAccountUnknown(
             f"source_region is {fields['source_region']}, but this deployment restores from its own region, "
             f"{settings.region}",
             field="source_region",
@@ -205,7 +205,7 @@ def _snapshot_problems(snapshot: str, settings: Settings) -> Iterator[RestoreErr
     if kind != "cluster-snapshot":
         yield UnsupportedSnapshot(f"{snapshot} names a {kind}, not a cluster snapshot", field="snapshot_identifier")
     if (region, account) != (settings.region, settings.account):
-        yield SnapshotElsewhere(
+        yield SourceAccountUnknown(
             f"The snapshot is in region {region} of account {account}; this deployment restores from its own region "
             f"{settings.region} and account {settings.account} only",
             field="snapshot_identifier",

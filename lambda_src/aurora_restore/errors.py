@@ -89,11 +89,14 @@ class MissingSource(RestoreError):
     remedy = "Give snapshot_identifier, or source_cluster_id together with snapshot_date."
 
 
-class SnapshotElsewhere(RestoreError):
-    """The snapshot lives in another region or belongs to another account."""
+class SourceAccountUnknown(RestoreError):
+    """The snapshot belongs to an account that the deployment does not know, and is not shared with this one."""
 
     code = "ARP-SNAP-CHECK-006"
-    remedy = "Name a snapshot of this deployment's own account and region: this version restores from there only."
+    remedy = (
+        "Apply modules/source-account in that account and add its output to the module's source_accounts, or have the "
+        "snapshot shared with this account."
+    )
 
 
 class UnsupportedSnapshot(RestoreError):
@@ -101,6 +104,119 @@ class UnsupportedSnapshot(RestoreError):
 
     code = "ARP-SNAP-CHECK-007"
     remedy = "Name a cluster snapshot whose engine is aurora-mysql or aurora-postgresql."
+
+
+class SnapshotAmbiguous(RestoreError):
+    """Several clusters have had the source's name, and the request does not say whose snapshots are meant."""
+
+    code = "ARP-SNAP-CHECK-008"
+    remedy = "Give source_cluster_resource_id, one of those that the message lists."
+
+
+class SnapshotTooOld(RestoreError):
+    """The newest snapshot that fits is older than snapshot_selector.max_age_hours allows."""
+
+    code = "ARP-SNAP-CHECK-009"
+    remedy = "Find out why no newer snapshot was taken, or allow a greater age."
+
+
+class SnapshotKeyUnusable(RestoreError):
+    """The key of the snapshot is disabled, pending deletion, of a kind that RDS cannot use, or may not be used."""
+
+    code = "ARP-SNAP-CHECK-010"
+    remedy = "Enable the key (or cancel its deletion), and let its policy allow the role that the message names."
+
+
+# --- SNAP-COPY: bringing the snapshot to where it can be restored --------------------------------------------------
+
+
+class CopyStartFailed(RestoreError):
+    """RDS refused the copy of the snapshot."""
+
+    code = "ARP-SNAP-COPY-001"
+    remedy = "Correct what RDS names in its message, and start a new operation."
+
+
+class NoCopyRoute(RestoreError):
+    """There is no permitted way to bring the snapshot into the deployment's account and region."""
+
+    code = "ARP-SNAP-COPY-002"
+    remedy = "Make the one change that the message names."
+
+
+class CopyNameConflict(RestoreError):
+    """A snapshot with the copy's name exists, and was not made by this deployment."""
+
+    code = "ARP-SNAP-COPY-003"
+    remedy = "Rename or delete that snapshot, or set reuse_copies = false: the copy then gets a name of its own."
+
+
+class CopyKeyInaccessible(RestoreError):
+    """RDS may not use the source snapshot's key or the copy's key."""
+
+    code = "ARP-SNAP-COPY-004"
+    remedy = (
+        "The step is retried by itself for a short while: changes of a key's policy take time to arrive. If it goes "
+        "on, enable the key, and let its policy and the role that copies allow kms:CreateGrant and kms:DescribeKey."
+    )
+    retryable = True
+
+
+class CopySourceVanished(RestoreError):
+    """The snapshot to copy was there when it was checked, and is gone or not shared any more."""
+
+    code = "ARP-SNAP-COPY-005"
+    remedy = "Start again with a snapshot that is kept; automated ones go at the end of their retention period."
+
+
+class SnapshotQuotaExceeded(RestoreError):
+    """The account has as many manual cluster snapshots in the region as its quota allows."""
+
+    code = "ARP-SNAP-COPY-006"
+    remedy = "Delete manual snapshots that are no longer needed, or ask AWS Service Quotas for a higher limit."
+
+
+class DirectCopyRefused(RestoreError):
+    """AWS refused the copy to another account and another region in one step."""
+
+    code = "ARP-SNAP-COPY-007"
+    remedy = "Use copy_strategy auto or two_hop, which take the way over two copies."
+
+
+class ShareFailed(RestoreError):
+    """The snapshot could not be shared with the deployment's account."""
+
+    code = "ARP-SNAP-COPY-008"
+    remedy = "Correct what RDS names in its message; a snapshot can be shared with 20 accounts at most."
+
+
+# --- COPY-STATUS: waiting for the copy -----------------------------------------------------------------------------
+
+
+class CopyVanished(RestoreError):
+    """The copy is gone, or is another snapshot under the same name."""
+
+    code = "ARP-COPY-STATUS-001"
+    remedy = "Find out in CloudTrail who deleted it, and start a new operation."
+
+
+class CopyFailed(RestoreError):
+    """RDS gave the copy up."""
+
+    code = "ARP-COPY-STATUS-002"
+    remedy = (
+        "Look for a source snapshot that was deleted or a key whose grant was revoked while the copy ran, then start a "
+        "new operation."
+    )
+
+
+class CopyTimedOut(RestoreError):
+    """The copy, or the wait for its turn, passed its deadline."""
+
+    code = "ARP-COPY-STATUS-003"
+    remedy = (
+        "Raise the module's deadlines.copy or deadlines.queue if it was only slow; see how many copies are in flight."
+    )
 
 
 # --- RESTORE: what the target needs, and making it ----------------------------------------------------------------
@@ -215,6 +331,16 @@ class ExtendedSupportRequired(RestoreError):
     remedy = (
         "Accept the charge with engine_lifecycle_support = open-source-rds-extended-support, "
         "or restore a snapshot of a supported major version."
+    )
+
+
+class TargetKeyInvalid(RestoreError):
+    """The key of the restored cluster is missing, disabled, of the wrong kind, or not a local customer-managed key."""
+
+    code = "ARP-RESTORE-016"
+    remedy = (
+        "Name an enabled, symmetric customer-managed key of this account and region (kms_key_id), or set "
+        "require_local_customer_key = false if another key is meant."
     )
 
 
@@ -380,6 +506,16 @@ class Throttled(RestoreError):
     code = "ARP-GENERAL-007"
     remedy = "The step is retried by itself; run fewer operations at once if it goes on."
     retryable = True
+
+
+class AssumeRoleFailed(RestoreError):
+    """The pipeline could not take on its role in the source account."""
+
+    code = "ARP-GENERAL-008"
+    remedy = (
+        "Check that source_accounts names the role and the external id that modules/source-account put out, and that "
+        "its trust policy names this deployment's roles."
+    )
 
 
 class StateStoreUnavailable(RestoreError):

@@ -17,6 +17,7 @@ SCHEMA_VERSION: Final = 1
 
 Plain = dict[str, Any]
 WaitPhase = Literal["cluster", "configure", "writer", "readers", "compensate"]
+"""What is waited for; a snapshot copy's phase is `PlannedCopy.phase`."""
 
 
 class Status(StrEnum):
@@ -48,13 +49,20 @@ class ResourceState(StrEnum):
     """Left alive after a failure."""
     HANDED_OVER = "HANDED_OVER"
     """The operation succeeded: it is the user's now."""
+    RELEASED = "RELEASED"
+    """Other operations use it still: the last one to leave removes it."""
     FOREIGN = "FOREIGN"
     """Found under the intended name, but without this operation's tag: never touched."""
 
     @property
     def ours(self) -> bool:
         """The operation still answers for it."""
-        return self not in {ResourceState.DELETED, ResourceState.HANDED_OVER, ResourceState.FOREIGN}
+        return self not in {
+            ResourceState.DELETED,
+            ResourceState.HANDED_OVER,
+            ResourceState.RELEASED,
+            ResourceState.FOREIGN,
+        }
 
 
 def iso(moment: datetime) -> str:
@@ -77,6 +85,16 @@ class ServerlessScaling:
 
     min_capacity: float
     max_capacity: float
+
+
+@dataclass(frozen=True)
+class SnapshotSelector:
+    """Which snapshot of a cluster is meant, by rule: always the newest available one of those that fit."""
+
+    latest: bool = True
+    max_age_hours: float | None = None
+    type: Literal["automated", "manual", "awsbackup", "shared", "any"] = "any"
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,9 +128,19 @@ class Request:
     db_instance_class: str
     db_subnet_group_name: str
     vpc_security_group_ids: tuple[str, ...]
+    mode: Literal["restore", "plan"] = "restore"
+    source_account_id: str | None = None
+    """Account of the snapshot; None for the deployment's own."""
     source_cluster_id: str | None = None
+    source_cluster_resource_id: str | None = None
     snapshot_date: str | None = None
     snapshot_identifier: str | None = None
+    snapshot_selector: SnapshotSelector | None = None
+    copy_strategy: Literal["auto", "direct", "two_hop"] = "auto"
+    reuse_copies: bool = True
+    keep_copies: bool = False
+    keep_copies_on_failure: bool = False
+    require_local_customer_key: bool = True
     engine_version: str | None = None
     engine_lifecycle_support: str | None = None
     readers: int = 0
@@ -141,6 +169,8 @@ class Request:
         values = dict(data)
         for name in ("vpc_security_group_ids", "enable_cloudwatch_logs_exports"):
             values[name] = tuple(values.get(name, ()))
+        if selector := values.get("snapshot_selector"):
+            values["snapshot_selector"] = SnapshotSelector(**selector)
         if scaling := values.get("serverless_v2_scaling"):
             values["serverless_v2_scaling"] = ServerlessScaling(**scaling)
         values["users"] = tuple(
@@ -168,6 +198,88 @@ class PlannedInstance:
     promotion_tier: int
 
 
+class SnapshotKind(StrEnum):
+    """What a snapshot is (aws-facts: snapshot kinds); RDS shows those of AWS Backup as ``awsbackup``."""
+
+    AUTOMATED = "automated"
+    MANUAL = "manual"
+    AWSBACKUP = "awsbackup"
+
+
+class KeyKind(StrEnum):
+    """How a snapshot is encrypted."""
+
+    NONE = "none"
+    AWS_OWNED = "aws-owned"
+    """A key that AWS owns (sse-rds), the default since February 2026."""
+    AWS_MANAGED = "aws-managed"
+    """The account's aws/rds key."""
+    CUSTOMER = "customer"
+
+
+@dataclass(frozen=True)
+class SourceRole:
+    """The role in a source account that the pipeline takes on (modules/source-account)."""
+
+    account: str
+    role_arn: str
+    external_id: str
+
+
+@dataclass(frozen=True)
+class PlannedCopy:
+    """One snapshot copy to make: CopyDBClusterSnapshot, called in ``region`` by ``account``."""
+
+    ordinal: int
+    """1, 2, … in the order in which the copies are made."""
+    source_arn: str
+    arn: str
+    """Of the copy."""
+    identifier: str
+    account: str
+    region: str
+    reason: str
+    kms_key_id: str | None = None
+    """Key given to the call; None where the copy stays unencrypted, or keeps its key within one region."""
+    by_source_account: bool = False
+    """Made by the source account's role, not by the deployment's own."""
+    cross_region: bool = False
+    cross_account: bool = False
+    share: bool = False
+    """Shared with the deployment's account when it is available."""
+    size_gib: int = 0
+    expected_seconds: int = 0
+
+    @property
+    def phase(self) -> str:
+        """Its name among the phases that are waited for."""
+        return f"copy-{self.ordinal}"
+
+    @property
+    def single_step(self) -> bool:
+        """Goes to another account and another region at once, which AWS allows since September 2025."""
+        return self.cross_account and self.cross_region
+
+
+@dataclass(frozen=True)
+class CopyRoute:
+    """The way of a snapshot to where it can be restored: the share of the snapshot itself, then copies in order."""
+
+    share_snapshot: bool = False
+    """The snapshot itself has to be shared with the deployment's account first."""
+    copies: tuple[PlannedCopy, ...] = ()
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_mapping`."""
+        copies = tuple(PlannedCopy(**copy) for copy in data.get("copies", ()))
+        return cls(share_snapshot=bool(data.get("share_snapshot")), copies=copies)
+
+    def to_mapping(self) -> Plain:
+        """As plain data; an empty list of copies stays visible."""
+        return {"copies": [], **_plain(self)}
+
+
 @dataclass(frozen=True)
 class PlanStep:
     """One step of the plan, for a person to read."""
@@ -175,6 +287,20 @@ class PlanStep:
     name: str
     action: str
     expected_seconds: int = 0
+    account: str | None = None
+    region: str | None = None
+    key: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class CostItem:
+    """One part of what the operation is expected to cost, in US dollars at list price; None where it is not known."""
+
+    name: str
+    usd: float | None
+    basis: str
+    """How it was computed, for a person."""
 
 
 @dataclass(frozen=True)
@@ -200,12 +326,36 @@ class Plan:
     """None keeps the snapshot's own key."""
     port: int | None = None
     iam_authentication: bool | None = None
-    copies: tuple[Mapping[str, Any], ...] = ()
-    """Snapshot copies to make first, in order; none is ever needed within one account and region."""
+    snapshot_account: str = ""
+    snapshot_region: str = ""
+    snapshot_kind: SnapshotKind = SnapshotKind.MANUAL
+    snapshot_key_kind: KeyKind = KeyKind.NONE
+    snapshot_kms_key_id: str | None = None
+    route: CopyRoute = field(default_factory=CopyRoute)
+    """How the snapshot comes to where it is restored: nothing is copied within one account and region."""
+    fallback_route: CopyRoute | None = None
+    """The way without the single-step copy across accounts and regions, for when AWS refuses that."""
+    source_role: SourceRole | None = None
+    """The role of the snapshot's account, where that is another one that the deployment knows."""
+    costs: tuple[CostItem, ...] = ()
     instances: tuple[PlannedInstance, ...] = ()
     steps: tuple[PlanStep, ...] = ()
     expected_seconds: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def copies(self) -> tuple[PlannedCopy, ...]:
+        """The snapshot copies to make first, in order."""
+        return self.route.copies
+
+    @property
+    def snapshot_to_restore(self) -> str:
+        """ARN of the snapshot that the cluster is restored from: the last copy, or the source itself."""
+        return self.copies[-1].arn if self.copies else self.snapshot_arn
+
+    def copy(self, ordinal: int) -> PlannedCopy:
+        """The n-th copy, counted from 1."""
+        return self.copies[ordinal - 1]
 
     @property
     def writer(self) -> PlannedInstance:
@@ -225,15 +375,22 @@ class Plan:
     def from_mapping(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_mapping`."""
         values = dict(data)
-        values["copies"] = tuple(values.get("copies", ()))
+        values["route"] = CopyRoute.from_mapping(values.get("route", {}))
+        if fallback := values.get("fallback_route"):
+            values["fallback_route"] = CopyRoute.from_mapping(fallback)
+        if role := values.get("source_role"):
+            values["source_role"] = SourceRole(**role)
+        values["snapshot_kind"] = SnapshotKind(values.get("snapshot_kind", SnapshotKind.MANUAL))
+        values["snapshot_key_kind"] = KeyKind(values.get("snapshot_key_kind", KeyKind.NONE))
+        values["costs"] = tuple(CostItem(**{"usd": None, **item}) for item in values.get("costs", ()))
         values["instances"] = tuple(PlannedInstance(**instance) for instance in values.get("instances", ()))
         values["steps"] = tuple(PlanStep(**step) for step in values.get("steps", ()))
         values["warnings"] = tuple(values.get("warnings", ()))
         return cls(**values)
 
     def to_mapping(self) -> Plain:
-        """As plain data; an empty list of copies stays visible."""
-        return {"copies": [], **_plain(self)}
+        """As plain data."""
+        return _plain(self)
 
 
 # --- the record -----------------------------------------------------------------------------------------------------
@@ -244,7 +401,7 @@ class Resource:
     """Something that the operation makes; recorded as an intent before the call that creates it."""
 
     kind: str
-    """``db-cluster``, ``db-instance``, ``secret``, …"""
+    """``db-cluster``, ``db-instance``, ``db-cluster-snapshot``, ``snapshot-share``, ``secret``, …"""
     identifier: str
     region: str
     account: str

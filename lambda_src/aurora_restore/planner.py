@@ -18,7 +18,7 @@ from aurora_restore.errors import (
     MajorUpgradeRefused,
     ParameterGroupInvalid,
     RestoreError,
-    SnapshotElsewhere,
+    SourceAccountUnknown,
     SubnetGroupInvalid,
     TargetExists,
     UserAlreadyExists,
@@ -42,7 +42,6 @@ def plan(request: Request, facts: Facts, settings: Settings, now: datetime) -> P
     size = int(snapshot.get("AllocatedStorage") or 0)
     expected = waits.expected_by_size(size)
     instances = tuple(_instances(request))
-    copies = aurora.required_copies(arn, account=settings.account, region=settings.region)
     return Plan(
         engine=str(snapshot["Engine"]),
         engine_version=wanted_version(request, snapshot),
@@ -65,11 +64,10 @@ def plan(request: Request, facts: Facts, settings: Settings, now: datetime) -> P
         ),
         engine_lifecycle_support=request.engine_lifecycle_support or aurora.NO_EXTENDED_SUPPORT,
         database_phase=settings.database_enabled,
-        copies=copies,
         instances=instances,
         expected_seconds=expected,
         warnings=tuple(_warnings(request, facts)),
-        steps=tuple(_steps(request, facts, copies, instances, expected, settings)),
+        steps=tuple(_steps(request, facts, instances, expected, settings)),
     )
 
 
@@ -80,7 +78,7 @@ def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) 
     """Everything that stands against the restore."""
     arn = str(facts.snapshot.get("DBClusterSnapshotArn", ""))
     if arn.split(":")[3:5] != [settings.region, settings.account]:
-        yield SnapshotElsewhere(f"{arn} is not of this deployment's region and account", field="snapshot_identifier")
+        yield SourceAccountUnknown(f"{arn} is not of this deployment's region and account", field="snapshot_identifier")
     yield from _target_refusals(request, facts)
     yield from _version_refusals(request, facts, now)
     yield from _class_refusals(request, facts)
@@ -219,7 +217,6 @@ def _warnings(request: Request, facts: Facts) -> Iterator[str]:
 def _steps(
     request: Request,
     facts: Facts,
-    copies: tuple[Mapping[str, Any], ...],
     instances: tuple[PlannedInstance, ...],
     expected: Mapping[str, int],
     settings: Settings,
@@ -228,11 +225,7 @@ def _steps(
     snapshot = facts.snapshot
     version = wanted_version(request, snapshot)
     protection = "switch deletion protection on" if request.deletion_protection else "nothing is left to tidy up"
-    yield (
-        PlanStep("CopySnapshots", "no copy is needed: the snapshot is in the same account and region")
-        if not copies
-        else PlanStep("CopySnapshots", f"{len(copies)} copies")
-    )
+    yield PlanStep("CopySnapshots", "no copy is needed: the snapshot is in the same account and region")
     yield PlanStep(
         "RestoreCluster",
         f"restore {snapshot['DBClusterSnapshotIdentifier']} as {request.target_cluster_id}, "

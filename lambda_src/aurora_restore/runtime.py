@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aurora_restore import names
 from aurora_restore.errors import Failure, InternalError, OperationEnded, RestoreError, StateConflict, translate
 from aurora_restore.identity import operation_id_of
-from aurora_restore.model import Record, Resource, iso, parse_time
-from aurora_restore.sessions import Sessions
+from aurora_restore.model import Record, Resource, SourceRole, iso, parse_time
+from aurora_restore.sessions import Clients, Sessions
 from aurora_restore.settings import Settings
 from aurora_restore.state import Mutation, StateStore, unchanged
 
@@ -53,6 +53,15 @@ class StepContext:
         self.step = str(event.get("step", "SnapshotCheck"))
         self.operation_id, self.execution_arn = _identity(event)
         self._record: Record | None = None
+        self._assumed: dict[str, Clients] = {}
+
+    def clients(self, role: SourceRole | None) -> Clients:
+        """Clients of the source account by its role, or the function's own without one; assumed once an invocation."""
+        if role is None:
+            return self.aws
+        if role.account not in self._assumed:
+            self._assumed[role.account] = self.aws.assume(role, self.operation_id)
+        return self._assumed[role.account]
 
     @cached_property
     def now(self) -> datetime:

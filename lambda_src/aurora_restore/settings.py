@@ -10,8 +10,18 @@ from typing import Final
 
 from aurora_restore.errors import ConfigurationInvalid
 
-DEADLINES: Final[Mapping[str, int]] = {"cluster": 86_400, "configure": 3_600, "instance": 7_200, "compensate": 7_200}
-"""Seconds; a large volume takes many hours to restore (AWS's own CloudFormation handler waits 36 hours)."""
+DEADLINES: Final[Mapping[str, int]] = {
+    "copy": 86_400,
+    "queue": 172_800,
+    "cluster": 86_400,
+    "configure": 3_600,
+    "instance": 7_200,
+    "compensate": 7_200,
+}
+"""Seconds; ``queue`` is the wait for a copy's turn, ``copy`` each copy's own time.
+
+A large volume takes many hours to restore (AWS's own CloudFormation handler waits 36 hours).
+"""
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,8 @@ class Settings:
     record_ttl_days: int = 90
     wait_floor_seconds: int = 15
     wait_cap_seconds: int = 60
+    copy_lanes: int = 5
+    """Copies from another region that run at once, per destination account and region (AUG-COPY: five)."""
     deadlines: Mapping[str, int] = field(default_factory=lambda: dict(DEADLINES))
     database_enabled: bool = False
     db_connect_timeout: int = 10
@@ -68,6 +80,7 @@ class Settings:
             record_ttl_days=_number(env, "ARP_RECORD_TTL_DAYS", 90),
             wait_floor_seconds=_number(env, "ARP_WAIT_FLOOR_SECONDS", 15),
             wait_cap_seconds=_number(env, "ARP_WAIT_CAP_SECONDS", 60),
+            copy_lanes=_number(env, "ARP_COPY_LANES", 5),
             deadlines={**DEADLINES, **_numbers(env, "ARP_DEADLINES")},
             database_enabled=database == "enabled",
             db_connect_timeout=_number(env, "ARP_DB_CONNECT_TIMEOUT", 10),

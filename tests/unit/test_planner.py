@@ -156,7 +156,7 @@ def test_by_name() -> None:
         (
             [snapshot(DBClusterSnapshotArn="arn:aws:rds:us-east-1:123456789012:cluster-snapshot:orders-manual")],
             {},
-            errors.SnapshotElsewhere,
+            errors.SourceAccountUnknown,
         ),
     ],
 )

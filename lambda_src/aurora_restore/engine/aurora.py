@@ -17,7 +17,6 @@ from aurora_restore.errors import (
     ConfigurationInvalid,
     ResourceBusy,
     ResourceVanished,
-    SnapshotElsewhere,
     TargetExists,
     wire_code,
 )
@@ -52,17 +51,6 @@ def family_version(version: str) -> str:
     return ".".join(version.split(".")[:2]) if "mysql" in version else version.split(".")[0]
 
 
-# --- copies ---------------------------------------------------------------------------------------------------------
-
-
-def required_copies(snapshot_arn: str, *, account: str, region: str) -> tuple[Mapping[str, Any], ...]:
-    """The snapshot copies that a restore needs first: none where the snapshot is the account's and region's own."""
-    _, _, _, snapshot_region, snapshot_account, *_ = snapshot_arn.split(":")
-    if (snapshot_account, snapshot_region) != (account, region):
-        raise SnapshotElsewhere(f"{snapshot_arn} is not of account {account} and region {region}")
-    return ()
-
-
 # --- parameters of the calls ------------------------------------------------------------------------------------------
 
 
@@ -71,7 +59,7 @@ def restore_parameters(request: Request, plan: Plan, tags: Mapping[str, str]) ->
     scaling = request.serverless_v2_scaling
     return _given(
         DBClusterIdentifier=plan.target_cluster_id,
-        SnapshotIdentifier=plan.snapshot_arn,
+        SnapshotIdentifier=plan.snapshot_to_restore,
         Engine=plan.engine,
         # Left out, it is the engine's default version in the region, not the snapshot's.
         EngineVersion=plan.engine_version,
