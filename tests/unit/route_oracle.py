@@ -52,8 +52,10 @@ BOTH = (False, True)
 def cases_of(kind: str, key: tuple[str, bool, bool]) -> Iterator[Case]:
     """Everything else than the snapshot's kind and key, in every combination."""
     key_sets = [frozenset(chosen) for n in range(3) for chosen in itertools.combinations((THERE, HERE), n)]
-    for rest in itertools.product((HERE, THERE), (TARGET, OWNER), BOTH, BOTH, key_sets, BOTH, BOTH):
-        yield Case(kind, *key, *rest)
+    for region, account, may_copy, may_share, share_keys, shared, single_step in itertools.product(
+        (HERE, THERE), (TARGET, OWNER), BOTH, BOTH, key_sets, BOTH, BOTH
+    ):
+        yield Case(kind, *key, region, account, may_copy, may_share, share_keys, shared, single_step)
 
 
 def all_cases() -> Iterator[Case]:
@@ -206,9 +208,17 @@ def case_of(snapshot: SourceSnapshot, rights: Rights, goal: Goal) -> Case:
     """The inverse of `facts`."""
     key = snapshot.key
     return Case(
-        *(str(snapshot.kind), str(key.kind), key.usable_by_source, key.usable_by_target),
-        *(snapshot.region, snapshot.account, rights.copy, rights.share, frozenset(rights.share_keys)),
-        *(snapshot.shared, goal.single_step),
+        kind=str(snapshot.kind),
+        key=str(key.kind),
+        key_for_owner=key.usable_by_source,
+        key_for_target=key.usable_by_target,
+        region=snapshot.region,
+        account=snapshot.account,
+        may_copy=rights.copy,
+        may_share=rights.share,
+        share_keys=frozenset(rights.share_keys),
+        shared=snapshot.shared,
+        single_step=goal.single_step,
     )
 
 
