@@ -24,6 +24,7 @@ class Status(StrEnum):
     """What has become of an operation."""
 
     PLANNED = "PLANNED"
+    """The operation of mode "plan" has told its plan."""
     QUEUED = "QUEUED"
     IN_PROGRESS = "IN_PROGRESS"
     SUCCEEDED = "SUCCEEDED"
@@ -34,7 +35,7 @@ class Status(StrEnum):
     @property
     def finished(self) -> bool:
         """Nothing more will happen to the operation by itself."""
-        return self not in {Status.PLANNED, Status.QUEUED, Status.IN_PROGRESS}
+        return self not in {Status.QUEUED, Status.IN_PROGRESS}
 
 
 class ResourceState(StrEnum):

@@ -15,7 +15,7 @@ from aurora_restore import audit, errors, runtime
 from aurora_restore.model import Record, ResourceState, Status, iso
 from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG, operation_tags, tag_list
 from aurora_restore.state import StateStore
-from tests.unit.core_support import EXECUTION_ARN, KEY_ARN, NOW, REGION, FakeRds, refused, request, settings
+from tests.unit.core_support import EXECUTION_ARN, KEY_ARN, NOW, REGION, FakeAws, FakeRds, refused, request, settings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -51,7 +51,9 @@ class Workflow:
             topic_arn=topic, deadlines={"cluster": 7200, "configure": 600, "instance": 3600, "compensate": 1800}
         )
         monkeypatch.setattr(runtime, "settings", lambda: self.settings)
-        monkeypatch.setattr(runtime, "sessions", lambda: SimpleNamespace(rds=self.rds, dynamodb=tables, sns=self.sns))
+        self.aws = FakeAws(self.rds)
+        self.aws.dynamodb, self.aws.sns = tables, self.sns
+        monkeypatch.setattr(runtime, "sessions", lambda: self.aws)
         self.now = NOW
         self.execution = {"id": EXECUTION_ARN, "name": "run-1", "start_time": iso(NOW)}
         self.request: Any = request(operation_id="op")
