@@ -170,7 +170,7 @@ class Request:
         values = dict(data)
         for name in ("vpc_security_group_ids", "enable_cloudwatch_logs_exports"):
             values[name] = tuple(values.get(name, ()))
-        if selector := values.get("snapshot_selector"):
+        if (selector := values.get("snapshot_selector")) is not None:  # {} is the newest of any kind
             values["snapshot_selector"] = SnapshotSelector(**selector)
         if scaling := values.get("serverless_v2_scaling"):
             values["serverless_v2_scaling"] = ServerlessScaling(**scaling)

@@ -10,7 +10,7 @@ from aurora_restore import costs, durations
 from aurora_restore.model import Plan, PlanStep
 
 WIDTH: Final = 118
-"""Characters of a line: what a console shows without a break."""
+"""Characters of a line: what a console shows without a break. Only what has no space, a key's ARN, may be longer."""
 
 _MIN_LAST: Final = 30
 
@@ -53,7 +53,7 @@ def _step(step: PlanStep) -> dict[str, Any]:
 
 
 def table(plan: Plan) -> list[str]:
-    """The plan as lines of at most `WIDTH` characters."""
+    """The plan as lines of `WIDTH` characters or less."""
     total = sum(step.expected_seconds for step in plan.steps)
     key = plan.snapshot_kms_key_id or ""
     lines = [
@@ -138,6 +138,11 @@ def _item(mark: str, text: str) -> list[str]:
 
 def _broken(text: str, width: int, *, initial: str = "", subsequent: str = "") -> list[str]:
     lines = textwrap.wrap(
-        text, width, initial_indent=initial, subsequent_indent=subsequent, break_on_hyphens=False, drop_whitespace=True
+        text,
+        width,
+        initial_indent=initial,
+        subsequent_indent=subsequent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     return lines or [initial.rstrip()]
