@@ -189,10 +189,16 @@ def test_type_shared_looks_as_the_deployment_although_there_is_a_role() -> None:
 
 def test_what_nobody_shares_is_said_with_what_is() -> None:
     aws = FakeAws()
-    aws.rds.snapshots = [snapshot("another", account=SOURCE_ACCOUNT, KmsKeyId=None)]
+    aws.rds.snapshots = [
+        snapshot("another", account=SOURCE_ACCOUNT, KmsKeyId=None),
+        snapshot("strangers", account="999999999999"),
+        snapshot("own"),
+    ]
     error, field, cause = finding(aws, source_account_id=SOURCE_ACCOUNT)
     assert (error, field) == ("SourceAccountUnknown", "snapshot_identifier")
     assert "another (" in cause
+    assert "strangers" not in cause
+    assert "own (" not in cause
 
 
 def test_a_role_that_cannot_be_taken_on_is_one_finding_of_several() -> None:
@@ -216,8 +222,9 @@ def test_everything_that_is_denied_is_told() -> None:
 
 def test_throttling_ends_the_look_for_a_retry() -> None:
     aws = FakeAws(FakeRds(errors={"describe_db_subnet_groups": [refused("Throttling")]}))
-    with pytest.raises(errors.Throttled):
-        plan(aws)
+    with pytest.raises(errors.Throttled) as caught:
+        plan(aws, db_parameter_group_name="nowhere")
+    assert "findings" not in caught.value.details
 
 
 def test_a_wrong_way_to_say_which_snapshot_is_not_looked_for() -> None:
@@ -367,6 +374,12 @@ def test_which_key_without_being_asked() -> None:
         assert made.kms_key_id == local, name
         assert bool(made.warnings) is (name != "own"), name
         assert plan(aws, snapshot_identifier=name, require_local_customer_key=False).kms_key_id == kept, name
+
+
+def test_a_copy_cannot_keep_the_snapshots_key() -> None:
+    aws = two_accounts(elsewhere())
+    made = plan(aws, source_accounts(), require_local_customer_key=False, **FROM_THERE)
+    assert made.kms_key_id == KEY_ARN
 
 
 # --- room -----------------------------------------------------------------------------------------------------------
