@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import cold_start
+from bench import cold_start, planner
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs/benchmarks.md"
 HEAD = """# Benchmarks
@@ -20,7 +20,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--short", action="store_true", help="few repetitions, and docs/benchmarks.md stays as it is")
     options = parser.parse_args()
-    results = [cold_start.run(repeats=3 if options.short else 15)]
+    repeats = 3 if options.short else 15
+    results = [cold_start.run(repeats), planner.run(repeats)]
     text = "\n".join([HEAD, *(result.text for result in results)])
     print(text)
     if not options.short:

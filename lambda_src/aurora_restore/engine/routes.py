@@ -195,12 +195,9 @@ def _moves(
                     yield _copied(here, route, goal, source.account, region, key)
     if _readable(here, goal):
         for region in regions:
-            cross_account, cross_region = here.account != goal.account, here.region != region
-            if not cross_account and not cross_region:
-                continue  # It would only get another key, which the restore itself gives it.
-            if cross_account and cross_region and not goal.single_step:
-                continue  # AUG-COPY, "Cross-Region and cross-account copy in a single step": new enough to be refused.
-            yield _copied(here, route, goal, goal.account, region, _target_key(here, region, goal))
+            # AUG-COPY, "Cross-Region and cross-account copy in a single step": new enough to be refused.
+            if goal.single_step or here.account == goal.account or here.region == region:
+                yield _copied(here, route, goal, goal.account, region, _target_key(here, region, goal))
 
 
 def _shareable(snapshot: SourceSnapshot) -> bool:
@@ -225,9 +222,12 @@ def _source_keys(here: SourceSnapshot, region: str, rights: Rights) -> Iterator[
     An unencrypted copy takes none. The key may stay what it is within one region, and has to be given across regions
     (BC:CopyDBClusterSnapshot, KmsKeyId). A copy under aws/rds of another region would lead nowhere.
     """
-    if region == here.region or here.key.kind is KeyKind.NONE:
+    if here.key.kind is KeyKind.NONE:
         yield here.key
-    if here.key.kind is not KeyKind.NONE and (arn := rights.share_keys.get(region)):
+        return
+    if region == here.region:
+        yield here.key
+    if arn := rights.share_keys.get(region):
         yield SnapshotKey(KeyKind.CUSTOMER, arn, usable_by_source=True, usable_by_target=True)
 
 
