@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from aurora_restore import names
+from aurora_restore.engine.routes import refuse_borders
 from aurora_restore.errors import (
     ConflictingFields,
     InvalidParameter,
     InvalidSnapshotDate,
     MissingParameter,
     MissingSource,
+    NoCopyRoute,
     RestoreError,
-    SourceAccountUnknown,
     UnknownField,
     UnsupportedSnapshot,
-    together,
 )
 from aurora_restore.model import Request
 from aurora_restore.settings import Settings
@@ -50,49 +52,72 @@ def aliases() -> Mapping[str, str]:
     return {alias: name for name, spec in schema()["properties"].items() for alias in spec.get("x-aliases", ())}
 
 
-def parse(raw: object, *, defaults: object, operation_id: str, settings: Settings, now: datetime) -> Request:
-    """The request with the deployment's defaults beneath it; raises one error that names all findings."""
+# Ways to say which snapshot is meant; a request uses one of them.
+WAYS: Final = ("snapshot_identifier", "snapshot_date", "snapshot_selector")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What became of what came in: a request that can be read, what is wrong with it, or both."""
+
+    request: Request | None
+    problems: tuple[RestoreError, ...] = ()
+
+
+def parse(raw: object, *, defaults: object, operation_id: str, settings: Settings, now: datetime) -> Parsed:
+    """The request with the deployment's defaults beneath it, and all that is wrong with it.
+
+    A request that breaks only rules can still be read: the preflight adds to its problems what it finds, so that a
+    person learns everything at once. One that does not fit the schema cannot.
+    """
     problems: list[RestoreError] = []
     given = _normalised(raw, "the request", problems)
     fallback = _normalised(defaults, "the deployment's defaults", problems)
-    if "operation_id" in fallback:
-        problems.append(
-            InvalidParameter("operation_id cannot have a default: it names one operation", field="operation_id")
-        )
+    problems += [
+        InvalidParameter(f"{name} cannot have a default: it is one operation's", field=name)
+        for name in ("operation_id", "mode")
+        if name in fallback
+    ]
     merged = merge(given, fallback)
     if problems:
-        raise together(problems)
+        return Parsed(None, tuple(problems))
 
     problems += _source_problems(merged)
-    problems += _schema_problems(merged, from_defaults=merged.keys() - given.keys())
-    if not problems:
-        problems += _rule_problems(merged, settings, now)
-    if problems:
-        raise together(problems)
+    unreadable = _schema_problems(merged, from_defaults=merged.keys() - given.keys())
+    if problems or unreadable:
+        return Parsed(None, (*problems, *unreadable))
 
-    return Request.from_mapping(
+    account = merged.get("source_account_id", _arn_parts(merged).get("account", settings.account))
+    request = Request.from_mapping(
         {
             # JSON knows one kind of number: 2.0 is a valid integer to a schema.
             **{name: int(value) if _whole(name, value) else value for name, value in merged.items()},
             "operation_id": operation_id,
             "target_cluster_id": names.normal_identifier(merged["target_cluster_id"]),
-            "source_region": settings.region,
+            "source_region": _source_region(merged, settings),
+            "source_account_id": account if account != settings.account else None,
             "target_region": settings.region,
         }
     )
+    return Parsed(request, tuple(_rule_problems(merged, settings, now)))
 
 
 def merge(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
     """The defaults beneath the request, field by field; null takes a default away.
 
-    What says *which* snapshot (identifier or date) displaces what the defaults say of it, and an identifier needs no
-    source cluster: otherwise a default would turn a good request into a contradiction.
+    What says *which* snapshot (identifier, date or selector) displaces what the defaults say of it, and an identifier
+    needs no source cluster, an ARN no region or account: otherwise a default would turn a good request into a
+    contradiction.
     """
     displaced: set[str] = set()
-    if given.keys() & {"snapshot_identifier", "snapshot_date", "source_cluster_id"}:
-        displaced |= {"snapshot_identifier", "snapshot_date"}
+    if given.keys() & {*WAYS, "source_cluster_id"}:
+        displaced |= {*WAYS}
+    if "source_cluster_id" in given:
+        displaced.add("source_cluster_resource_id")
     if "snapshot_identifier" in given:
-        displaced.add("source_cluster_id")
+        displaced |= {"source_cluster_id", "source_cluster_resource_id"}
+        if _arn_parts(given):
+            displaced |= {"source_region", "source_account_id"}
     beneath = {name: value for name, value in defaults.items() if name not in displaced}
     return {name: value for name, value in {**beneath, **given}.items() if value is not None}
 
@@ -126,19 +151,22 @@ def _whole(name: str, value: object) -> bool:
 
 
 def _source_problems(fields: Fields) -> Iterator[RestoreError]:
-    by_name, by_date = "snapshot_identifier" in fields, "snapshot_date" in fields
-    if by_name and by_date:
+    ways = [way for way in WAYS if way in fields]
+    if len(ways) > 1:
         yield ConflictingFields(
-            "Both snapshot_identifier and snapshot_date are given; a restore has one source", field="snapshot_date"
+            f"Both {' and '.join(ways)} are given; a restore has one source",
+            field=ways[-1],
+            remedy="Keep one of them, and set a default that is in the way to null.",
         )
-    elif by_date and "source_cluster_id" not in fields:
-        yield MissingSource("snapshot_date is given without source_cluster_id", field="source_cluster_id")
-    elif "source_cluster_id" in fields and not by_name and not by_date:
+    elif ways and ways != ["snapshot_identifier"] and "source_cluster_id" not in fields:
+        yield MissingSource(f"{ways[0]} is given without source_cluster_id", field="source_cluster_id")
+    elif "source_cluster_id" in fields and not ways:
         yield MissingSource(
-            "source_cluster_id is given without snapshot_date: a source cluster alone does not say which snapshot",
+            "source_cluster_id is given without snapshot_date or snapshot_selector: a source cluster alone does not "
+            "say which snapshot",
             field="snapshot_date",
         )
-    elif not by_name and not by_date:
+    elif not ways:
         yield MissingSource("The request names no snapshot", field="snapshot_identifier")
 
 
@@ -152,14 +180,14 @@ def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterato
         )
     if day := fields.get("snapshot_date"):
         yield from _date_problems(day, now)
-    if snapshot := fields.get("snapshot_identifier"):
-        yield from _snapshot_problems(snapshot, settings)
-    if fields.get("source_region", settings.region) != settings.region:
-        yield SourceAccountUnknown(
-            f"source_region is {fields['source_region']}, but this deployment restores from its own region, "
-            f"{settings.region}",
-            field="source_region",
-        )
+    if "snapshot_identifier" in fields:
+        yield from _snapshot_problems(fields)
+    if selector := fields.get("snapshot_selector"):
+        yield from _selector_problems(selector, fields, settings)
+    try:
+        refuse_borders(_source_region(fields, settings), settings.region)
+    except NoCopyRoute as problem:
+        yield problem
     if fields.get("target_region", settings.region) != settings.region:
         yield InvalidParameter(
             f"target_region is {fields['target_region']}, but a deployment restores into its own region, "
@@ -190,25 +218,60 @@ def _date_problems(day: str, now: datetime) -> Iterator[RestoreError]:
         )
 
 
-def _snapshot_problems(snapshot: str, settings: Settings) -> Iterator[RestoreError]:
+_ARN: Final = re.compile(
+    r"arn:aws[a-z-]*:rds:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):(?P<kind>[a-z-]+):(?P<name>.+)"
+)
+
+
+def _arn_parts(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Of the snapshot's ARN; empty for a name, or for what only begins like an ARN."""
+    found = _ARN.fullmatch(str(fields.get("snapshot_identifier")))
+    return found.groupdict() if found else {}
+
+
+def _source_region(fields: Mapping[str, Any], settings: Settings) -> str:
+    region: str = fields.get("source_region", _arn_parts(fields).get("region", settings.region))
+    return region
+
+
+def _snapshot_problems(fields: Fields) -> Iterator[RestoreError]:
+    snapshot = fields["snapshot_identifier"]
     if not snapshot.startswith("arn:"):
         return
-    parts = snapshot.split(":", 6)
-    if len(parts) < 7 or parts[2] != "rds" or not parts[6]:
+    arn = _arn_parts(fields)
+    if not arn:
         yield InvalidParameter(
             f"{snapshot!r} is not the ARN of a snapshot "
             "(arn:<partition>:rds:<region>:<account>:cluster-snapshot:<name>)",
             field="snapshot_identifier",
         )
         return
-    _, _, _, region, account, kind, _ = parts
-    if kind != "cluster-snapshot":
-        yield UnsupportedSnapshot(f"{snapshot} names a {kind}, not a cluster snapshot", field="snapshot_identifier")
-    if (region, account) != (settings.region, settings.account):
-        yield SourceAccountUnknown(
-            f"The snapshot is in region {region} of account {account}; this deployment restores from its own region "
-            f"{settings.region} and account {settings.account} only",
-            field="snapshot_identifier",
+    if arn["kind"] != "cluster-snapshot":
+        yield UnsupportedSnapshot(
+            f"{snapshot} names a {arn['kind']}, not a cluster snapshot", field="snapshot_identifier"
+        )
+    for field, told, has in (
+        ("source_region", "in region", arn["region"]),
+        ("source_account_id", "of account", arn["account"]),
+    ):
+        if fields.get(field, has) != has:
+            yield ConflictingFields(f"{field} is {fields[field]}, but the snapshot's ARN is {told} {has}", field=field)
+
+
+def _selector_problems(selector: Fields, fields: Fields, settings: Settings) -> Iterator[RestoreError]:
+    if selector.get("type") != "shared":
+        return
+    if fields.get("source_account_id", settings.account) == settings.account:
+        # Any account may share a snapshot with this one, under any cluster's name.
+        yield MissingParameter(
+            "snapshot_selector.type is shared, but source_account_id does not say which other account shares it",
+            field="source_account_id",
+            remedy="Give source_account_id, the account that owns the shared snapshot.",
+        )
+    if selector.get("tags"):
+        yield ConflictingFields(
+            "snapshot_selector has tags beside type shared, but RDS shows a shared snapshot's tags to its owner only",
+            field="snapshot_selector",
         )
 
 
@@ -304,9 +367,11 @@ def _allowed(error: Any) -> str:
             kinds = allowed if isinstance(allowed, list) else [allowed]
             return f"it must be of type {' or '.join(kinds)}{such_as}"
         case "enum":
-            return f"allowed: {', '.join(map(str, allowed))}"
+            return f"allowed: {', '.join(item if isinstance(item, str) else json.dumps(item) for item in allowed)}"
         case "minimum" | "minItems" | "minLength":
             return f"at least {allowed} is allowed{such_as}"
+        case "exclusiveMinimum":
+            return f"it must be above {allowed}{such_as}"
         case "maximum" | "maxItems" | "maxLength" | "maxProperties":
             return f"at most {allowed} is allowed{such_as}"
         case "multipleOf":

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
 
-MAX_CAUSE: Final = 4_000
-"""Characters: a cause has to fit into an execution's error, an item and a message, whatever a request holds."""
+MAX_CAUSE: Final = 16_000
+"""Characters: a cause has to fit into an execution's error, an item and a message, whatever a request holds.
+
+Step Functions takes 32,768 for the cause of a Fail state (API reference: ExecutionFailedEventDetails).
+"""
 
 MAX_FINDINGS: Final = 50
+MAX_FINDING: Final = 1_500
+"""Characters of one finding's cause among several."""
 
 
 class RestoreError(Exception):
@@ -55,7 +60,10 @@ class SnapshotNotFound(RestoreError):
     """No snapshot matches the request."""
 
     code = "ARP-SNAP-CHECK-001"
-    remedy = "Name a snapshot that exists in this account and region, or another snapshot_date (UTC)."
+    remedy = (
+        "Name a snapshot that exists, or another snapshot_date (UTC) or snapshot_selector; check source_account_id and "
+        "source_region."
+    )
 
 
 class SnapshotNotAvailable(RestoreError):
@@ -86,7 +94,7 @@ class MissingSource(RestoreError):
     """The request does not say what to restore from."""
 
     code = "ARP-SNAP-CHECK-005"
-    remedy = "Give snapshot_identifier, or source_cluster_id together with snapshot_date."
+    remedy = "Give snapshot_identifier, or source_cluster_id together with snapshot_date or snapshot_selector."
 
 
 class SourceAccountUnknown(RestoreError):
@@ -747,13 +755,36 @@ def _class_for(raw: str, message: str, status: int, operation: str) -> type[Rest
 
 
 def together(problems: Sequence[RestoreError]) -> RestoreError:
-    """The first of several findings, which names the others: a person corrects them all at once."""
+    """One error that tells all findings, each with its remedy: a person corrects them all at once.
+
+    It is of the first one's class, and has every finding as plain data in ``details["findings"]``.
+    """
     first, *others = problems
     if not others:
         return first
-    also = [f"{other.code}: {other.cause}" for other in others[:MAX_FINDINGS]]
-    cause = f"{first.cause} Further findings: {' '.join(also)}"
-    return type(first)(cause, field=first.field, details={**first.details, "also": also}, remedy=first.advice)
+    findings = [finding_of(problem) for problem in problems[:MAX_FINDINGS]]
+    told = [f"({n}) {item['code']}: {item['cause']} To do: {item['remedy']}" for n, item in enumerate(findings, 1)]
+    left_out = len(problems) - len(findings)
+    more = [f"And {left_out} more."] if left_out else []
+    cause = " ".join([f"{len(problems)} findings.", *told, *more])
+    return type(first)(
+        cause,
+        field=first.field,
+        details={**first.details, "findings": findings},
+        remedy="Correct each of the findings; the message names the remedy of each.",
+    )
+
+
+def finding_of(problem: RestoreError) -> dict[str, str | None]:
+    """A finding as plain data."""
+    cause = problem.cause if len(problem.cause) <= MAX_FINDING else f"{problem.cause[: MAX_FINDING - 3]}..."
+    return {
+        "code": problem.code,
+        "error": type(problem).__name__,
+        "cause": cause,
+        "remedy": problem.advice,
+        "field": problem.field,
+    }
 
 
 # --- what a Catch receives becomes ours again -----------------------------------------------------------------------
@@ -820,9 +851,10 @@ def failure_of(caught: Mapping[str, Any]) -> Failure:
     message = _error_message(str(caught.get("Cause", "")))
 
     if known := BY_NAME.get(name):
-        # Our own message: "CODE: cause Remedy: remedy".
-        cause, _, remedy = message.removeprefix(f"{known.code}: ").partition(" Remedy: ")
-        return Failure.of(known(cause or (known.__doc__ or name), remedy=remedy or None))
+        # Our own message: "CODE: cause Remedy: remedy". A cause may quote any words of AWS's; no remedy has these.
+        told = message.removeprefix(f"{known.code}: ")
+        cause, mark, remedy = told.rpartition(" Remedy: ")
+        return Failure.of(known((cause if mark else told) or (known.__doc__ or name), remedy=remedy if mark else None))
     if name in _TIMEOUTS or "Task timed out" in message:
         return Failure.of(OperationTimeout(f"A step ran out of time ({name}): {message or 'no further word'}"))
     if name.startswith("Lambda.") and "not authorized" in message:

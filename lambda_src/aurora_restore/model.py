@@ -24,6 +24,7 @@ class Status(StrEnum):
     """What has become of an operation."""
 
     PLANNED = "PLANNED"
+    """The operation of mode "plan" has told its plan."""
     QUEUED = "QUEUED"
     IN_PROGRESS = "IN_PROGRESS"
     SUCCEEDED = "SUCCEEDED"
@@ -34,7 +35,7 @@ class Status(StrEnum):
     @property
     def finished(self) -> bool:
         """Nothing more will happen to the operation by itself."""
-        return self not in {Status.PLANNED, Status.QUEUED, Status.IN_PROGRESS}
+        return self not in {Status.QUEUED, Status.IN_PROGRESS}
 
 
 class ResourceState(StrEnum):
@@ -169,7 +170,7 @@ class Request:
         values = dict(data)
         for name in ("vpc_security_group_ids", "enable_cloudwatch_logs_exports"):
             values[name] = tuple(values.get(name, ()))
-        if selector := values.get("snapshot_selector"):
+        if (selector := values.get("snapshot_selector")) is not None:  # {} is the newest of any kind
             values["snapshot_selector"] = SnapshotSelector(**selector)
         if scaling := values.get("serverless_v2_scaling"):
             values["serverless_v2_scaling"] = ServerlessScaling(**scaling)

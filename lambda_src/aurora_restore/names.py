@@ -53,6 +53,39 @@ def instance_identifier(cluster_id: str, ordinal: int) -> str:
     return f"{stem}-{digest}{suffix}"
 
 
+def copy_identifier(
+    *,
+    deployment: str,
+    cluster_id: str,
+    snapshot_arn: str,
+    created_at: str,
+    account: str,
+    region: str,
+    kms_key_id: str | None,
+    operation_id: str | None = None,
+) -> str:
+    """A copy of a snapshot: ``arp-<cluster>-<16 hex digits>``; the digits stand for all that makes it the copy it is.
+
+    So a second operation that needs the same copy finds it. The snapshot's time belongs to it, since a snapshot may be
+    deleted and taken again under its name; an ``operation_id`` makes it the copy of that operation alone.
+    """
+    facts = (deployment, snapshot_arn, created_at, account, region, kms_key_id or "", operation_id or "")
+    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    room = MAX_IDENTIFIER - len("arp--") - len(digest)
+    stem = re.sub(r"[^a-z0-9]+", "-", cluster_id.lower())[:room].strip("-")
+    return f"arp-{stem}-{digest}" if stem else f"arp-{digest}"
+
+
+def is_copy_identifier(name: str) -> bool:
+    """The name is one that `copy_identifier` makes."""
+    return re.fullmatch(r"arp-(?:[a-z0-9-]+-)?[0-9a-f]{16}", name) is not None
+
+
+def snapshot_name(identifier: str) -> str:
+    """The name in a snapshot's ARN (``rds:…`` and ``awsbackup:…`` have colons of their own), or the name itself."""
+    return identifier.split(":", 6)[6] if identifier.startswith("arn:") else identifier
+
+
 def user_secret_name(prefix: str, cluster_id: str, user: str) -> str:
     """The secret of a database user: stable per target, so that a nightly refresh finds it again."""
     return f"{prefix}/{cluster_id}/{user}"
@@ -68,7 +101,12 @@ def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def bears_tags(described: Iterable[Mapping[str, Any]] | None, *, deployment: str, operation_id: str) -> bool:
-    """The resource with this TagList was made by this operation; another deployment may have one of the same id."""
+def bears_tags(
+    described: Iterable[Mapping[str, Any]] | None, *, deployment: str, operation_id: str | None = None
+) -> bool:
+    """The resource with this TagList was made by this operation, or by any of the deployment's if none is named.
+
+    Both tags count: another deployment may have an operation of the same id.
+    """
     found = {tag.get("Key"): tag.get("Value") for tag in described or ()}
-    return found.get(OPERATION_TAG) == operation_id and found.get(MANAGED_BY_TAG) == deployment
+    return operation_id in (None, found.get(OPERATION_TAG)) and found.get(MANAGED_BY_TAG) == deployment

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from aurora_restore import report
 from aurora_restore.errors import Failure
 from aurora_restore.model import Record, ResourceState, Status, iso, parse_time
 from aurora_restore.settings import Settings
@@ -136,15 +137,20 @@ def _subject(text: str) -> str:
     return plain if len(plain) <= MAX_SUBJECT else f"{plain[: MAX_SUBJECT - 3]}..."
 
 
+def _single(error: Mapping[str, Any]) -> list[str]:
+    field = [f"Field:    {error['field']}"] if error.get("field") else []
+    return [f"Cause:    {error['cause']}", *field, f"Remedy:   {error['remedy']}", ""]
+
+
 def _text(document: Mapping[str, Any]) -> str:
     """For a person: what happened, to what, and what to do."""
     source, cluster, error = document.get("source"), document.get("cluster"), document.get("error")
     lines = [f"Aurora restore {document['status']}: operation {document['operation_id']}", ""]
     if error:
-        lines += [f"Error:    {error['code']} ({error['error']})", f"Cause:    {error['cause']}"]
-        lines += [f"Field:    {error['field']}"] if error.get("field") else []
+        lines += [f"Error:    {error['code']} ({error['error']})"]
         lines += [f"Step:     {error['step']}"] if error.get("step") else []
-        lines += [f"Remedy:   {error['remedy']}", ""]
+        findings = error.get("details", {}).get("findings")
+        lines += ["", *report.findings_table(findings), ""] if findings else _single(error)
     if document.get("target_cluster_id"):
         lines.append(f"Target:   {document['target_cluster_id']} ({document['account']}, {document['region']})")
     if source:

@@ -1,4 +1,4 @@
-"""How an operation ends in its record: the one place that writes SUCCEEDED and FAILED."""
+"""How an operation ends in its record: the one place that writes PLANNED, SUCCEEDED and FAILED."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from datetime import datetime, timedelta
 
 from aurora_restore.errors import Failure
 from aurora_restore.model import Record, ResourceState, Status, iso
+
+
+def planned(record: Record, *, now: datetime, ttl_days: int) -> Record:
+    """The record of an operation of mode "plan": it has told what it would do, and does no more."""
+    done = replace(record, status=Status.PLANNED, finished_at=iso(now))
+    return expiring(done, now=now, ttl_days=ttl_days)
 
 
 def succeeded(record: Record, *, now: datetime, warnings: tuple[str, ...], ttl_days: int) -> Record:

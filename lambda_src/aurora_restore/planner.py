@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from aurora_restore import names, waits
+from aurora_restore import costs, durations, names, quotas, waits
 from aurora_restore.database.users import reserved
 from aurora_restore.engine import aurora
 from aurora_restore.errors import (
+    CopyNameConflict,
     EngineDowngrade,
     EngineVersionNotOffered,
     ExtendedSupportRequired,
@@ -18,35 +19,48 @@ from aurora_restore.errors import (
     MajorUpgradeRefused,
     ParameterGroupInvalid,
     RestoreError,
-    SourceAccountUnknown,
+    SecurityGroupInvalid,
     SubnetGroupInvalid,
     TargetExists,
+    UnsupportedSnapshot,
     UserAlreadyExists,
     together,
 )
-from aurora_restore.model import Plan, PlannedInstance, PlanStep, Request, iso
-from aurora_restore.preflight import Facts, wanted_version
+from aurora_restore.facts import Facts, SourceFacts
+from aurora_restore.model import KeyKind, Plan, PlannedCopy, PlannedInstance, PlanStep, Request, SnapshotKind, iso
+from aurora_restore.readiness import Described, normal_status
 from aurora_restore.settings import Settings
 
 _SHOWN: Final = 20
+_ZONES: Final = 2  # RDS wants a subnet group to cover two (AUG: Working with a DB cluster in a VPC)
 
 
-def plan(request: Request, facts: Facts, settings: Settings, now: datetime) -> Plan:
-    """The plan; raises one error that names all findings when there is no legal one."""
-    problems = list(refusals(request, facts, settings, now))
-    if problems:
-        raise together(problems)
+def plan(
+    request: Request, facts: Facts, settings: Settings, now: datetime, *, problems: Iterable[RestoreError] = ()
+) -> Plan:
+    """The plan; raises one error that names all findings when there is no legal one.
 
-    snapshot = facts.snapshot
-    arn = str(snapshot["DBClusterSnapshotArn"])
+    ``problems`` are those of the request itself.
+    """
+    found = [*problems, *facts.findings, *refusals(request, facts, settings, now)]
+    if found:
+        raise together(found)
+    source, route = facts.source, facts.route
+    if source is None or source.key is None or route is None:
+        raise ValueError("facts without a snapshot, a key or a route have a finding that says why")
+
+    snapshot = source.described
     size = int(snapshot.get("AllocatedStorage") or 0)
-    expected = waits.expected_by_size(size)
+    expected = waits.expected_by_size(size, facts.copies)
+    expected |= {copy.phase: 0 for copy in facts.copies if _done(facts, copy)}
     instances = tuple(_instances(request))
+    storage_type = request.storage_type or str(snapshot.get("StorageType") or "aurora")
+    kms_key_id, key_warnings = _key(request, facts, source, settings)
     return Plan(
         engine=str(snapshot["Engine"]),
         engine_version=wanted_version(request, snapshot),
-        snapshot_arn=arn,
-        snapshot_identifier=str(snapshot["DBClusterSnapshotIdentifier"]),
+        snapshot_arn=source.arn,
+        snapshot_identifier=names.snapshot_name(str(snapshot["DBClusterSnapshotIdentifier"])),
         snapshot_created_at=iso(snapshot["SnapshotCreateTime"]),
         snapshot_engine_version=str(snapshot["EngineVersion"]),
         snapshot_size_gib=size,
@@ -55,44 +69,82 @@ def plan(request: Request, facts: Facts, settings: Settings, now: datetime) -> P
         target_account=settings.account,
         target_region=settings.region,
         target_cluster_id=request.target_cluster_id,
-        # An unencrypted source would come back under a key that AWS owns; the deployment's own is at hand.
-        kms_key_id=request.kms_key_id or (None if snapshot.get("StorageEncrypted") else settings.kms_key_arn),
-        storage_type=request.storage_type or str(snapshot.get("StorageType") or "aurora"),
+        kms_key_id=kms_key_id,
+        storage_type=storage_type,
         port=request.port or snapshot.get("Port"),
         iam_authentication=_first(
             request.enable_iam_database_authentication, snapshot.get("IAMDatabaseAuthenticationEnabled")
         ),
         engine_lifecycle_support=request.engine_lifecycle_support or aurora.NO_EXTENDED_SUPPORT,
         database_phase=settings.database_enabled,
+        snapshot_account=source.account,
+        snapshot_region=source.region,
+        snapshot_kind=source.kind,
+        snapshot_key_kind=source.key.kind,
+        snapshot_kms_key_id=snapshot.get("KmsKeyId"),
+        route=route,
+        fallback_route=facts.fallback_route,
+        source_role=source.role,
+        costs=tuple(costs.expected(request, _to_make(facts), expected, storage_type)),
         instances=instances,
         expected_seconds=expected,
-        warnings=tuple(_warnings(request, facts)),
-        steps=tuple(_steps(request, facts, instances, expected, settings)),
+        warnings=(*facts.warnings, *key_warnings, *_warnings(request, facts, source, settings, now)),
+        steps=tuple(_steps(request, facts, source, instances, expected, kms_key_id, settings)),
     )
+
+
+def wanted_version(request: Request, snapshot: Described) -> str:
+    """The snapshot's version, unless asked otherwise."""
+    return request.engine_version or str(snapshot["EngineVersion"])
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
 def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) -> Iterator[RestoreError]:
-    """Everything that stands against the restore."""
-    arn = str(facts.snapshot.get("DBClusterSnapshotArn", ""))
-    if arn.split(":")[3:5] != [settings.region, settings.account]:
-        yield SourceAccountUnknown(f"{arn} is not of this deployment's region and account", field="snapshot_identifier")
-    yield from _target_refusals(request, facts)
-    yield from _version_refusals(request, facts, now)
-    yield from _class_refusals(request, facts)
+    """Everything that stands against the restore, as far as it is known."""
+    if facts.source:
+        yield from _snapshot_refusals(request, facts, facts.source.described, now)
+        yield from _copy_refusals(facts, settings)
+    yield from _target_refusals(request, facts, settings)
+    yield from _network_refusals(request, facts)
     yield from _group_refusals(request, facts)
+    yield from quotas.refusals(request, facts, settings)
+
+
+def _snapshot_refusals(request: Request, facts: Facts, snapshot: Described, now: datetime) -> Iterator[RestoreError]:
+    """What is wrong with restoring this snapshot as asked."""
+    engine, name = str(snapshot["Engine"]), names.snapshot_name(str(snapshot["DBClusterSnapshotIdentifier"]))
+    if engine not in aurora.ENGINES:
+        yield UnsupportedSnapshot(f"Snapshot {name} is of engine {engine}", field="snapshot_identifier")
+        return
+    if "offered" not in facts.unknown:
+        yield from _version_refusals(request, facts, snapshot, now)
+    yield from _class_refusals(request, facts, snapshot)
     yield from _log_refusals(request, facts)
     for user in request.users:
-        if why := reserved(str(facts.snapshot["Engine"]), user.name, str(facts.snapshot.get("MasterUsername", ""))):
+        if why := reserved(engine, user.name, str(snapshot.get("MasterUsername", ""))):
             yield UserAlreadyExists(f"The user {user.name} cannot be set up: {why}", field="users")
 
 
-def _target_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
-    if facts.target is not None:
+def _copy_refusals(facts: Facts, settings: Settings) -> Iterator[RestoreError]:
+    for copy in facts.copies:
+        existing = facts.existing(copy)
+        if existing is not None and not names.bears_tags(existing.get("TagList"), deployment=settings.deployment):
+            yield CopyNameConflict(
+                f"Account {copy.account} has a snapshot {copy.identifier} in {copy.region}, which this deployment has "
+                "not made",
+                field="reuse_copies",
+            )
+
+
+def _target_refusals(request: Request, facts: Facts, settings: Settings) -> Iterator[RestoreError]:
+    target = facts.target
+    if target is not None and not names.bears_tags(
+        target.get("TagList"), deployment=settings.deployment, operation_id=request.operation_id
+    ):
         yield TargetExists(
-            f"A cluster named {request.target_cluster_id} exists (status {facts.target.get('Status')})",
+            f"A cluster named {request.target_cluster_id} exists (status {target.get('Status')})",
             field="target_cluster_id",
         )
     if facts.taken_instances:
@@ -102,10 +154,10 @@ def _target_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
         )
 
 
-def _version_refusals(request: Request, facts: Facts, now: datetime) -> Iterator[RestoreError]:
-    have = str(facts.snapshot["EngineVersion"])
-    want = wanted_version(request, facts.snapshot)
-    engine = facts.snapshot["Engine"]
+def _version_refusals(request: Request, facts: Facts, snapshot: Described, now: datetime) -> Iterator[RestoreError]:
+    have = str(snapshot["EngineVersion"])
+    want = wanted_version(request, snapshot)
+    engine = snapshot["Engine"]
     minor = sorted((version for version, is_major in facts.upgrades.items() if not is_major), key=aurora.version_key)
     offers = f"it can be upgraded to {', '.join(minor[:_SHOWN])}" if minor else "no minor upgrade of it is offered"
 
@@ -150,29 +202,73 @@ def support_ended(facts: Facts, now: datetime) -> datetime | None:
     return None
 
 
-def _class_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
-    if facts.offered is not None and not facts.class_offered:
-        more = f" and {len(facts.classes) - _SHOWN} more" if len(facts.classes) > _SHOWN else ""
+def _class_refusals(request: Request, facts: Facts, snapshot: Described) -> Iterator[RestoreError]:
+    """The class has to be offered, and in a zone that the subnet group covers."""
+    wanted = request.db_instance_class
+    if facts.offered is None or "classes" in facts.unknown:
+        return
+    if wanted not in facts.orderable:
+        offered = sorted(facts.orderable)
+        more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
         yield InstanceClassUnavailable(
-            f"{request.db_instance_class} is not offered for {facts.snapshot['Engine']} "
-            f"{wanted_version(request, facts.snapshot)}; offered: "
-            f"{', '.join(facts.classes[:_SHOWN]) or 'none'}{more}",
+            f"{wanted} is not offered for {snapshot['Engine']} {wanted_version(request, snapshot)}; offered: "
+            f"{', '.join(offered[:_SHOWN]) or 'none'}{more}",
             field="db_instance_class",
+        )
+        return
+    offered_in, covered = facts.orderable[wanted], _zones(facts.subnet_group)
+    if offered_in and covered and not offered_in & covered:
+        yield InstanceClassUnavailable(
+            f"{wanted} is offered in {', '.join(sorted(offered_in))}, but the subnet group "
+            f"{request.db_subnet_group_name} covers {', '.join(sorted(covered))}",
+            field="db_instance_class",
+            remedy="Choose a class that is offered in a zone of the subnet group, or a subnet group with such a zone.",
+        )
+
+
+def _zones(subnet_group: Described | None) -> frozenset[str]:
+    subnets = (subnet_group or {}).get("Subnets") or ()
+    return frozenset(str((subnet.get("SubnetAvailabilityZone") or {}).get("Name")) for subnet in subnets)
+
+
+def _network_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
+    name, group = request.db_subnet_group_name, facts.subnet_group
+    if group is None:
+        if "subnet_group" not in facts.unknown:
+            yield SubnetGroupInvalid(f"There is no DB subnet group {name!r}", field="db_subnet_group_name")
+    else:
+        status = str(group.get("SubnetGroupStatus", ""))
+        if normal_status(status) != "complete":
+            yield SubnetGroupInvalid(
+                f"DB subnet group {name!r} is not complete ({status})", field="db_subnet_group_name"
+            )
+        zones = _zones(group)
+        if len(zones) < _ZONES:
+            yield SubnetGroupInvalid(
+                f"DB subnet group {name!r} covers {', '.join(sorted(zones)) or 'no zone'} only; {_ZONES} are needed",
+                field="db_subnet_group_name",
+            )
+    if "security_groups" in facts.unknown:
+        return
+    missing = [one for one in request.vpc_security_group_ids if one not in facts.security_groups]
+    if missing:
+        yield SecurityGroupInvalid(f"There is no security group {', '.join(missing)}", field="vpc_security_group_ids")
+    vpc = str((group or {}).get("VpcId", ""))
+    elsewhere = [f"{one} is in {its}" for one, its in sorted(facts.security_groups.items()) if vpc and its != vpc]
+    if elsewhere:
+        yield SecurityGroupInvalid(
+            f"{'; '.join(elsewhere)}, but the subnet group {name!r} is in {vpc}", field="vpc_security_group_ids"
         )
 
 
 def _group_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
-    if facts.subnet_group is None:
-        yield SubnetGroupInvalid(
-            f"There is no DB subnet group {request.db_subnet_group_name!r}", field="db_subnet_group_name"
-        )
     groups = (
         ("db_cluster_parameter_group_name", request.db_cluster_parameter_group_name, facts.cluster_parameter_group),
         ("db_parameter_group_name", request.db_parameter_group_name, facts.instance_parameter_group),
     )
     wanted = (facts.offered or {}).get("DBParameterGroupFamily")
     for field, name, group in groups:
-        if name is None:
+        if name is None or field in facts.unknown:
             continue
         if group is None:
             yield ParameterGroupInvalid(f"There is no parameter group {name!r}", field=field)
@@ -207,47 +303,171 @@ def _instances(request: Request) -> Iterator[PlannedInstance]:
         )
 
 
-def _warnings(request: Request, facts: Facts) -> Iterator[str]:
-    if not facts.snapshot.get("StorageEncrypted") and not request.kms_key_id:
-        yield "The snapshot is not encrypted; the restored cluster is, under the deployment's key."
+def _done(facts: Facts, copy: PlannedCopy) -> bool:
+    """The copy is there already."""
+    return normal_status((facts.existing(copy) or {}).get("Status")) == "available"
+
+
+def _to_make(facts: Facts) -> tuple[PlannedCopy, ...]:
+    return tuple(copy for copy in facts.copies if facts.existing(copy) is None)
+
+
+_UNDER: Final[Mapping[KeyKind, str]] = {
+    KeyKind.NONE: "is not encrypted",
+    KeyKind.AWS_OWNED: "is under a key that AWS owns",
+    KeyKind.AWS_MANAGED: "is under the default key aws/rds",
+    KeyKind.CUSTOMER: "is under a key of another account or region",
+}
+
+
+def _key(request: Request, facts: Facts, source: SourceFacts, settings: Settings) -> tuple[str | None, list[str]]:
+    """The key of the restored cluster, with what is to be said of it; None only for a key that AWS owns."""
+    kind = source.key.kind if source.key else KeyKind.NONE
+    own, key = source.kms_key, facts.target_key
+    if key is None:
+        raise ValueError("facts without the target's key have a finding that says why")
+    if request.kms_key_id is not None:
+        if key.account != settings.account:
+            return key.arn, [f"The key {key.arn} is of account {key.account}: who can take it away takes the data."]
+        if not key.customer_managed:
+            return key.arn, [f"The key {key.arn} is managed by AWS: snapshots under it can never be shared."]
+        return key.arn, []
+    if own is not None and own.arn == key.arn:
+        return key.arn, []
+    if not request.require_local_customer_key and source.encrypted and not facts.copies:
+        return own.arn if own else None, [f"The snapshot {_UNDER[kind]}, and the restored cluster keeps it."]
+    told = f"The snapshot {_UNDER[kind]}: the restored cluster is under the deployment's key, {key.arn}"
+    return key.arn, [f"{told}; kms_key_id names another one."]
+
+
+def _warnings(request: Request, facts: Facts, source: SourceFacts, settings: Settings, now: datetime) -> Iterator[str]:
     if request.engine_lifecycle_support == aurora.EXTENDED_SUPPORT:
         yield "The cluster may be charged for RDS Extended Support."
+    yield from _expiry(source, now)
+    for place in facts.places:
+        if _queues(facts, place.account, place.region, settings):
+            yield (
+                f"{place.in_flight} copies into {place.region} of account {place.account} are in flight, "
+                f"{settings.copy_lanes} may be: the copy will wait for its turn."
+            )
+
+
+def _expiry(source: SourceFacts, now: datetime) -> Iterator[str]:
+    """RDS deletes an automated snapshot at the end of the retention period, also from under a copy or a restore."""
+    days, created = source.described.get("BackupRetentionPeriod"), source.described.get("SnapshotCreateTime")
+    if source.kind is not SnapshotKind.AUTOMATED or not days or not created:
+        return
+    left = created + timedelta(days=int(days)) - now
+    if left < timedelta(days=1):
+        yield (
+            f"The automated snapshot reaches the end of its retention period of {days} days in "
+            f"{durations.told(left.total_seconds())}; RDS deletes it then."
+        )
+
+
+def _queues(facts: Facts, account: str, region: str, settings: Settings) -> bool:
+    """A copy into that account and region has to wait for one of those that are in flight."""
+    place = next((p for p in facts.places if (p.account, p.region) == (account, region)), None)
+    new = [c for c in _to_make(facts) if c.cross_region and (c.account, c.region) == (account, region)]
+    return place is not None and bool(new) and place.in_flight >= settings.copy_lanes
+
+
+# --- the steps, for a person ----------------------------------------------------------------------------------------
 
 
 def _steps(
     request: Request,
     facts: Facts,
+    source: SourceFacts,
     instances: tuple[PlannedInstance, ...],
     expected: Mapping[str, int],
+    kms_key_id: str | None,
     settings: Settings,
 ) -> Iterator[PlanStep]:
     writer, *readers = instances
-    snapshot = facts.snapshot
-    version = wanted_version(request, snapshot)
-    protection = "switch deletion protection on" if request.deletion_protection else "nothing is left to tidy up"
-    yield PlanStep("CopySnapshots", "no copy is needed: the snapshot is in the same account and region")
-    yield PlanStep(
+    snapshot = source.described
+
+    def here(name: str, action: str, expected_seconds: int, key: str | None = None) -> PlanStep:
+        return PlanStep(name, action, expected_seconds, account=settings.account, region=settings.region, key=key)
+
+    yield from _copy_steps(facts, source, expected, settings)
+    yield here(
         "RestoreCluster",
-        f"restore {snapshot['DBClusterSnapshotIdentifier']} as {request.target_cluster_id}, "
-        f"{snapshot['Engine']} {version}",
+        f"restore {_restored(facts, source)} as {request.target_cluster_id}, {snapshot['Engine']} "
+        f"{wanted_version(request, snapshot)}",
         expected["cluster"],
+        kms_key_id,
     )
-    yield PlanStep(
+    yield here(
         "ConfigureCluster",
         "master password into an RDS-managed secret, and what a restore cannot set",
         expected["configure"],
     )
-    yield PlanStep("CreateWriter", f"{writer.identifier} ({writer.instance_class})", expected["writer"])
+    yield here("CreateWriter", f"{writer.identifier} ({writer.instance_class})", expected["writer"])
     if readers:
         listed = ", ".join(reader.identifier for reader in readers)
-        yield PlanStep("CreateReaders", f"{listed} ({writer.instance_class})", expected["readers"])
+        yield here("CreateReaders", f"{listed} ({writer.instance_class})", expected["readers"])
     if settings.database_enabled:
         users = ", ".join(user.name for user in request.users) or "no users asked for"
         yield PlanStep("SetupDbUsers", f"over TLS: {users}")
         yield PlanStep("VerifyRestore", f"connects, version as planned, {len(request.checks)} checks of the request")
     else:
         yield PlanStep("VerifyRestore", "version as planned (the deployment has no database phase)")
-    yield PlanStep("Cleanup", protection)
+    yield PlanStep("Cleanup", "; ".join(_tidying(request, facts)) or "nothing is left to tidy up")
+
+
+def _restored(facts: Facts, source: SourceFacts) -> str:
+    last = facts.copies[-1].identifier if facts.copies else None
+    return last or names.snapshot_name(str(source.described["DBClusterSnapshotIdentifier"]))
+
+
+def _copy_steps(
+    facts: Facts, source: SourceFacts, expected: Mapping[str, int], settings: Settings
+) -> Iterator[PlanStep]:
+    if facts.route is not None and facts.route.share_snapshot:
+        yield PlanStep(
+            "PrepareCopies",
+            f"share the snapshot with account {settings.account}",
+            account=source.account,
+            region=source.region,
+            reason=f"It belongs to account {source.account}",
+        )
+    if not facts.copies:
+        where = "in the same account and region" if source.account == settings.account else "shared in this region"
+        yield PlanStep("CopySnapshots", f"no copy is needed: the snapshot is {where}")
+    for copy in facts.copies:
+        existing = facts.existing(copy)
+        ordinal = f"copy {copy.ordinal} of {len(facts.copies)}"
+        if existing is not None:
+            action = f"{ordinal} is there already ({existing.get('Status')}): {copy.identifier}"
+        else:
+            queued = (
+                ", when it is its turn"
+                if _queues(facts, copy.account, copy.region, settings) and copy.cross_region
+                else ""
+            )
+            action = f"{ordinal}{queued}: {copy.identifier}"
+        if copy.share:
+            action += f", shared with account {settings.account}"
+        yield PlanStep(
+            "CopySnapshots",
+            action,
+            expected[copy.phase],
+            account=copy.account,
+            region=copy.region,
+            key=copy.kms_key_id,
+            reason=copy.reason,
+        )
+
+
+def _tidying(request: Request, facts: Facts) -> Iterator[str]:
+    if facts.copies:
+        many = "the copies" if len(facts.copies) > 1 else "the copy"
+        yield f"{'keep' if request.keep_copies else 'delete'} {many}"
+    if facts.route is not None and facts.route.share_snapshot:
+        yield "withdraw the share"
+    if request.deletion_protection:
+        yield "switch deletion protection on"
 
 
 def _first(*values: Any) -> Any:

@@ -1,189 +1,439 @@
-"""The facts that a plan rests on, gathered with read-only calls, before anything is created."""
+"""The facts that a plan rests on, gathered with read-only calls, before anything is created.
+
+Each look-up stands alone: what AWS denies or does not find becomes a finding, and the rest goes on, so that a person
+learns everything at once. Only throttling ends it, since the workflow tries the step again then.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from aurora_restore import names
+from aurora_restore import keys, names, routing, selection
 from aurora_restore.engine import aurora
-from aurora_restore.errors import SnapshotNotAvailable, SnapshotNotFound, UnsupportedSnapshot, wire_code
-from aurora_restore.model import Request, iso
+from aurora_restore.engine.routes import SnapshotKey
+from aurora_restore.errors import (
+    InvalidParameter,
+    RestoreError,
+    SnapshotKeyUnusable,
+    TargetKeyInvalid,
+    translate,
+    wire_code,
+)
+from aurora_restore.facts import Facts, Place, Quota, SourceFacts
+from aurora_restore.keys import Key
+from aurora_restore.model import CopyRoute, KeyKind, PlannedCopy, Request, SnapshotKind, SourceRole
 from aurora_restore.readiness import Described, normal_status
+from aurora_restore.settings import Settings
+from aurora_restore.sources import SourceAccount
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
     from types_boto3_rds import RDSClient
 
-NEWEST: Final = 5
+    from aurora_restore.sessions import Clients, Sessions
+
+Found = TypeVar("Found")
+
+SNAPSHOT_FIELDS: Final = frozenset(
+    {
+        "snapshot_identifier",
+        "snapshot_date",
+        "snapshot_selector",
+        "source_cluster_id",
+        "source_cluster_resource_id",
+        "source_region",
+        "source_account_id",
+    }
+)
+"""Fields that say which snapshot is meant: when one of them is wrong, looking for it makes no sense."""
+
+
+@dataclass
+class _Looks:
+    """Look-ups that fail alone."""
+
+    findings: list[RestoreError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
+
+    def at(self, name: str, look: Callable[[], Found], default: Found, *, field: str | None = None) -> Found:
+        """What ``look`` returns; if it fails a finding, and ``default``."""
+        try:
+            return look()
+        except (ClientError, BotoCoreError, RestoreError) as error:
+            self.findings.append(_finding(error, field))
+            self.unknown.add(name)
+            return default
+
+
+def _finding(error: ClientError | BotoCoreError | RestoreError, field: str | None = None) -> RestoreError:
+    """Our error for what a look-up met; what a retry of the whole step helps is raised."""
+    ours = error if isinstance(error, RestoreError) else translate(error)
+    if ours.retryable:
+        raise ours from error
+    ours.field = ours.field or field
+    return ours
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is there."""
+class _Source:
+    """Who can look at the snapshot's account."""
 
-    snapshot: Described
-    offered: Described | None
-    """The wanted engine version as offered in this region, or None."""
-    upgrades: Mapping[str, bool]
-    """Versions that the snapshot's version can be upgraded to; True where that is a major upgrade."""
-    lifecycles: Sequence[Mapping[str, Any]]
-    """Support periods of the wanted version's major."""
-    class_offered: bool
-    classes: tuple[str, ...] = ()
-    """The classes that are offered; asked for only when the wanted one is not."""
-    subnet_group: Described | None = None
-    cluster_parameter_group: Described | None = None
-    instance_parameter_group: Described | None = None
-    target: Described | None = None
-    """A cluster that has the wanted name."""
-    taken_instances: tuple[str, ...] = ()
-    """Instances that have one of the wanted names."""
+    account: str
+    region: str
+    role: SourceRole | None
+    by_role: Clients | None
+    """None without a role."""
 
 
-def wanted_version(request: Request, snapshot: Described) -> str:
-    """The snapshot's version, unless asked otherwise."""
-    return request.engine_version or str(snapshot["EngineVersion"])
+def gather(
+    own: Sessions,
+    clients: Callable[[SourceRole | None], Clients],
+    request: Request,
+    accounts: Mapping[str, SourceAccount],
+    settings: Settings,
+    now: datetime,
+    *,
+    problems: Iterable[RestoreError] = (),
+) -> Facts:
+    """Look everything up. ``problems`` is what is wrong with the request itself, as far as that is known."""
+    looks = _Looks()
+    snapshot: SourceFacts | None = None
+    if not any((problem.field or "").partition(".")[0] in SNAPSHOT_FIELDS for problem in problems):
+        snapshot = _snapshot(looks, own, clients, request, accounts, settings, now)
+    facts = _target(looks, own.rds, own.ec2, request, snapshot)
+    key = _target_key(looks, own, request, snapshot, settings)
+
+    route: CopyRoute | None = None
+    fallback: CopyRoute | None = None
+    places: tuple[Place, ...] = ()
+    if snapshot and snapshot.key and snapshot.described.get("SnapshotCreateTime"):
+        try:
+            # Whether there is a way does not hang on which key it is; a key that will not do is a finding of its own.
+            route, fallback = routing.routes(request, snapshot, key.arn if key else settings.kms_key_arn, settings)
+        except RestoreError as error:
+            looks.findings.append(_finding(error))
+        else:
+            by_role = clients(snapshot.role) if snapshot.role else own
+            _share_keys(looks, own, by_role, snapshot, route)
+            places = tuple(_places(looks, own, by_role, route))
+    return replace(
+        facts,
+        source=snapshot,
+        target_key=key,
+        route=route,
+        fallback_route=fallback,
+        places=places,
+        unknown=frozenset(looks.unknown),
+        findings=tuple(looks.findings),
+        warnings=tuple(looks.warnings),
+    )
 
 
-def gather(rds: RDSClient, request: Request) -> Facts:
-    """Look everything up."""
-    snapshot = find_snapshot(rds, request)
-    engine, version = str(snapshot["Engine"]), wanted_version(request, snapshot)
-    if engine not in aurora.ENGINES:
-        raise UnsupportedSnapshot(
-            f"Snapshot {snapshot['DBClusterSnapshotIdentifier']} is of engine {engine}", field="snapshot_identifier"
+# --- the snapshot and its key ---------------------------------------------------------------------------------------
+
+
+def _snapshot(
+    looks: _Looks,
+    own: Sessions,
+    clients: Callable[[SourceRole | None], Clients],
+    request: Request,
+    accounts: Mapping[str, SourceAccount],
+    settings: Settings,
+    now: datetime,
+) -> SourceFacts | None:
+    account, region = request.source_account_id or settings.account, request.source_region
+    known = accounts.get(account) if account != settings.account else None
+    by_role = looks.at("source_role", lambda: clients(known.role), None, field="source_account_id") if known else None
+    if known and by_role is None:
+        return None
+
+    asks_for_shared = request.snapshot_selector is not None and request.snapshot_selector.type == "shared"
+    view = selection.View(
+        rds=(by_role or own).rds_in(region) if not asks_for_shared else own.rds_in(region),
+        partition=settings.partition,
+        account=account,
+        region=region,
+        owner=account == settings.account or (by_role is not None and not asks_for_shared),
+    )
+    found = looks.at(
+        "snapshot",
+        lambda: _found(view, request, now, settings),
+        selection.Selection(),
+        field=next(
+            (name for name in ("snapshot_identifier", "snapshot_date", "snapshot_selector") if getattr(request, name)),
+            None,
+        ),
+    )
+    looks.findings += found.findings
+    looks.warnings += found.warnings
+    if found.snapshot is None:
+        return None
+
+    snapshot = SourceFacts(
+        described=found.snapshot,
+        account=account,
+        region=region,
+        kind=selection.kind_of(found.snapshot),
+        role=known.role if known else None,
+        share_keys=known.share_kms_key_arns if known else {},
+    )
+    shared = not view.owner
+    if by_role and view.owner and snapshot.kind is SnapshotKind.MANUAL:
+        shared = looks.at("shares", lambda: _shared(by_role.rds_in(region), snapshot, settings.account), default=False)
+    key, kms_key = _snapshot_key(looks, own, by_role, snapshot, settings)
+    return replace(snapshot, shared=shared, key=key, kms_key=kms_key)
+
+
+def _found(view: selection.View, request: Request, now: datetime, settings: Settings) -> selection.Selection:
+    try:
+        return selection.find(view, request, now)
+    except EndpointConnectionError as error:
+        if view.region == settings.region:
+            raise
+        raise InvalidParameter(
+            f"RDS does not answer in {view.region}: it is not a region, or the function's VPC has no way to it",
+            field="source_region",
+        ) from error
+
+
+def _shared(rds: RDSClient, snapshot: SourceFacts, account: str) -> bool:
+    """The owner shares it with the account, or with everybody."""
+    found = rds.describe_db_cluster_snapshot_attributes(
+        DBClusterSnapshotIdentifier=names.snapshot_name(str(snapshot.described["DBClusterSnapshotIdentifier"]))
+    )["DBClusterSnapshotAttributesResult"]
+    return any(
+        attribute.get("AttributeName") == "restore" and {account, "all"} & set(attribute.get("AttributeValues") or ())
+        for attribute in found.get("DBClusterSnapshotAttributes", ())
+    )
+
+
+def _snapshot_key(
+    looks: _Looks, own: Sessions, by_role: Clients | None, snapshot: SourceFacts, settings: Settings
+) -> tuple[SnapshotKey | None, Key | None]:
+    """What the snapshot is encrypted under, who may use it, and the KMS key if it is under one.
+
+    RDS acts as the caller: who may not even describe the key cannot copy or restore what is under it.
+    """
+    kind = keys.encryption_of(snapshot.described)
+    if kind is not None:
+        return SnapshotKey(kind, usable_by_target=snapshot.account == settings.account), None
+
+    key_id = str(snapshot.described["KmsKeyId"])
+    denied: list[str] = []
+
+    def seen_by(who: str, clients: Clients) -> Key | None:
+        try:
+            return keys.describe(clients.kms_in(snapshot.region), key_id)
+        except (ClientError, BotoCoreError) as error:
+            denied.append(f"{who}: {_finding(error).cause}")
+            return None
+
+    target = seen_by(f"the deployment's role in account {settings.account}", own)
+    source = seen_by(str(snapshot.role.role_arn), by_role) if by_role and snapshot.role else None
+    key = source or target
+    if key is None:
+        looks.findings.append(
+            SnapshotKeyUnusable(
+                f"The snapshot's key {key_id} cannot be used: {' '.join(denied)}", field="snapshot_identifier"
+            )
         )
-    offered = _first(rds.describe_db_engine_versions(Engine=engine, EngineVersion=version)["DBEngineVersions"])
-    upgrades: Mapping[str, bool] = {}
-    if offered is None or version != snapshot["EngineVersion"]:
-        upgrades = _upgrades(rds, engine, str(snapshot["EngineVersion"]))
-    classes = _classes(rds, engine, version, request.db_instance_class) if offered else ()
-    class_offered = request.db_instance_class in classes
+        return None, None
+    if key.problem:
+        looks.findings.append(
+            SnapshotKeyUnusable(f"The snapshot's key {key.arn} {key.problem}", field="snapshot_identifier")
+        )
+        return None, key
+    kind = KeyKind.CUSTOMER if key.customer_managed else KeyKind.AWS_MANAGED
+    return (
+        SnapshotKey(kind, key.arn, usable_by_source=source is not None, usable_by_target=target is not None),
+        key,
+    )
+
+
+def _share_keys(looks: _Looks, own: Sessions, by_role: Clients, snapshot: SourceFacts, route: CopyRoute) -> None:
+    """The keys of copies in the source's account: its role makes them, and the deployment reads what is under them."""
+    given = {(copy.kms_key_id, copy.region) for copy in route.copies if copy.by_source_account and copy.kms_key_id}
+    for key_id, region in sorted((str(key_id), region) for key_id, region in given):
+        for who, clients in (
+            (snapshot.role.role_arn if snapshot.role else "", by_role),
+            ("the deployment's role", own),
+        ):
+            try:
+                problem = keys.describe(clients.kms_in(region), key_id).problem
+            except (ClientError, BotoCoreError) as error:
+                problem = f"cannot be used by {who}: {_finding(error).cause}"
+            if problem:
+                looks.findings.append(
+                    SnapshotKeyUnusable(
+                        f"The share key {key_id} of account {snapshot.account} {problem}", field="source_accounts"
+                    )
+                )
+                break
+
+
+# --- the target's key -----------------------------------------------------------------------------------------------
+
+
+def _target_key(
+    looks: _Looks, own: Sessions, request: Request, snapshot: SourceFacts | None, settings: Settings
+) -> Key | None:
+    """The key that is asked for, the snapshot's own if that is a local customer key, or the deployment's."""
+    have = snapshot.kms_key if snapshot else None
+    keeps = have is not None and have.customer_managed and have.local_to(settings.account, settings.region)
+    if request.kms_key_id is None and have is not None and keeps and not have.problem:
+        return have
+    wanted = request.kms_key_id or settings.kms_key_arn
+    what = f"kms_key_id {wanted}" if request.kms_key_id else f"The deployment's key {wanted}"
+    region = wanted.split(":")[3] if wanted.startswith("arn:") else settings.region
+    if region != settings.region:
+        looks.findings.append(
+            TargetKeyInvalid(
+                f"{what} is of region {region}; the cluster is restored in {settings.region}", field="kms_key_id"
+            )
+        )
+        return None
+    try:
+        key = keys.describe(own.kms, wanted)
+    except ClientError as error:
+        absent = wire_code(error) in {"NotFoundException", "InvalidArnException"}
+        looks.findings.append(
+            TargetKeyInvalid(f"{what} does not exist in {settings.region}", field="kms_key_id")
+            if absent
+            else _finding(error, "kms_key_id")
+        )
+        return None
+    problem = key.problem
+    if not problem and request.require_local_customer_key:
+        if key.account != settings.account:
+            problem = f"is of account {key.account}, not of this one, {settings.account}"
+        elif not key.customer_managed:
+            problem = "is managed by AWS, not by a customer: what is under it can never be shared"
+    if problem:
+        looks.findings.append(TargetKeyInvalid(f"{what} {problem}", field="kms_key_id"))
+        return None
+    return key
+
+
+# --- where copies are made ------------------------------------------------------------------------------------------
+
+
+def _places(looks: _Looks, own: Sessions, by_role: Clients, route: CopyRoute) -> Iterable[Place]:
+    """One per account and region, in the order of the copies."""
+    for account, region in dict.fromkeys((copy.account, copy.region) for copy in route.copies):
+        copies = [copy for copy in route.copies if (copy.account, copy.region) == (account, region)]
+        yield _place(looks, (by_role if copies[0].by_source_account else own).rds_in(region), copies)
+
+
+def _place(looks: _Looks, rds: RDSClient, copies: Sequence[PlannedCopy]) -> Place:
+    account, region = copies[0].account, copies[0].region
+    none: dict[str, Quota] = {}
+    nothing: list[Described] = []
+    quotas = looks.at(f"quotas of {account}/{region}", lambda: _quotas(rds), none)
+    manual = looks.at(f"snapshots of {account}/{region}", lambda: _manual(rds), nothing)
+    return Place(
+        account=account,
+        region=region,
+        quota=quotas.get("ManualClusterSnapshots"),
+        in_flight=sum(_comes_from_elsewhere(one, region) for one in manual),
+        there=_named(manual, copies),
+    )
+
+
+def _quotas(rds: RDSClient) -> dict[str, Quota]:
+    return {
+        str(quota["AccountQuotaName"]): Quota(int(quota["Used"]), int(quota["Max"]))
+        for quota in rds.describe_account_attributes()["AccountQuotas"]
+    }
+
+
+def _manual(rds: RDSClient) -> list[Described]:
+    pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
+    return [snapshot for page in pages for snapshot in page["DBClusterSnapshots"]]
+
+
+def _comes_from_elsewhere(snapshot: Described, region: str) -> bool:
+    source = str(snapshot.get("SourceDBClusterSnapshotArn") or "")
+    copying = normal_status(snapshot.get("Status")) in {"copying", "creating"}
+    return copying and source.startswith("arn:") and source.split(":")[3] != region
+
+
+def _named(snapshots: Sequence[Described], copies: Sequence[PlannedCopy]) -> dict[str, Described]:
+    wanted = {copy.identifier for copy in copies}
+    found = {names.snapshot_name(str(one.get("DBClusterSnapshotIdentifier"))): one for one in snapshots}
+    return {name: one for name, one in found.items() if name in wanted}
+
+
+# --- what the target needs ------------------------------------------------------------------------------------------
+
+
+def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, snapshot: SourceFacts | None) -> Facts:
     wanted = [names.instance_identifier(request.target_cluster_id, n + 1) for n in range(request.readers + 1)]
-    return Facts(
-        snapshot=snapshot,
+    facts = Facts(
+        subnet_group=looks.at("subnet_group", lambda: _subnet_group(rds, request), None, field="db_subnet_group_name"),
+        security_groups=looks.at(
+            "security_groups",
+            lambda: _security_groups(ec2, request.vpc_security_group_ids),
+            {},
+            field="vpc_security_group_ids",
+        ),
+        cluster_parameter_group=looks.at(
+            "db_cluster_parameter_group_name",
+            lambda: _cluster_parameter_group(rds, request.db_cluster_parameter_group_name),
+            None,
+            field="db_cluster_parameter_group_name",
+        ),
+        instance_parameter_group=looks.at(
+            "db_parameter_group_name",
+            lambda: _instance_parameter_group(rds, request.db_parameter_group_name),
+            None,
+            field="db_parameter_group_name",
+        ),
+        target=looks.at(
+            "target", lambda: aurora.Aurora(rds).cluster(request.target_cluster_id), None, field="target_cluster_id"
+        ),
+        taken_instances=looks.at("instances", lambda: _taken(rds, wanted), (), field="target_cluster_id"),
+        quotas=looks.at("quotas", lambda: _quotas(rds), {}),
+    )
+    if snapshot is None or str(snapshot.described["Engine"]) not in aurora.ENGINES:
+        return facts
+    engine, have = str(snapshot.described["Engine"]), str(snapshot.described["EngineVersion"])
+    version = request.engine_version or have
+    offered = looks.at("offered", lambda: _offered(rds, engine, version), None, field="engine_version")
+    upgrades: Mapping[str, bool] = {}
+    if offered is None or version != have:
+        upgrades = looks.at("offered", lambda: _upgrades(rds, engine, have), {}, field="engine_version")
+    orderable: Mapping[str, frozenset[str]] = {}
+    if offered:
+        wanted_class = request.db_instance_class
+        orderable = looks.at(
+            "classes", lambda: _classes(rds, engine, version, wanted_class), {}, field="db_instance_class"
+        )
+        if wanted_class not in orderable and "classes" not in looks.unknown:
+            orderable = looks.at("classes", lambda: _classes(rds, engine, version, None), {}, field="db_instance_class")
+    return replace(
+        facts,
         offered=offered,
         upgrades=upgrades,
-        lifecycles=_lifecycles(rds, engine, version),
-        class_offered=class_offered,
-        classes=_classes(rds, engine, version, None) if offered and not class_offered else (),
-        subnet_group=_or_none(
-            lambda: rds.describe_db_subnet_groups(DBSubnetGroupName=request.db_subnet_group_name)["DBSubnetGroups"][0],
-            "DBSubnetGroupNotFound",
-        ),
-        cluster_parameter_group=_cluster_parameter_group(rds, request.db_cluster_parameter_group_name),
-        instance_parameter_group=_instance_parameter_group(rds, request.db_parameter_group_name),
-        target=aurora.Aurora(rds).cluster(request.target_cluster_id),
-        taken_instances=_taken(rds, wanted),
+        lifecycles=looks.at("lifecycles", lambda: _lifecycles(rds, engine, version), (), field="engine_version"),
+        orderable=orderable,
     )
 
 
-# --- the snapshot ---------------------------------------------------------------------------------------------------
-
-
-def find_snapshot(rds: RDSClient, request: Request) -> Described:
-    """The snapshot that the request means; refused with what is there when there is none."""
-    if request.snapshot_identifier:
-        return _by_identifier(rds, request.snapshot_identifier, request.source_cluster_id)
-    if not (request.source_cluster_id and request.snapshot_date):
-        raise ValueError("a validated request has a source")
-    found = list(_snapshots(rds, request.source_cluster_id))
-    chosen, others = newest_of_day(found, date.fromisoformat(request.snapshot_date))
-    if chosen is not None:
-        return chosen
-    day = f"{request.source_cluster_id} of {request.snapshot_date} (UTC)"
-    if others:
-        raise SnapshotNotAvailable(f"No snapshot of {day} is available: {_listed(others)}", field="snapshot_date")
-    raise SnapshotNotFound(f"There is no snapshot of {day}. {_what_is_there(found)}", field="snapshot_date")
-
-
-def newest_of_day(snapshots: Iterable[Described], day: date) -> tuple[Described | None, list[Described]]:
-    """The newest available snapshot created on a UTC day, and all of that day.
-
-    By SnapshotCreateTime: an automated snapshot's name carries the minute it was scheduled for, not its day.
-    """
-    of_day = [snapshot for snapshot in snapshots if (created := _created(snapshot)) and created.date() == day]
-    available = [snapshot for snapshot in of_day if normal_status(snapshot.get("Status")) == "available"]
-    return max(available, key=lambda snapshot: snapshot["SnapshotCreateTime"], default=None), of_day
-
-
-def _by_identifier(rds: RDSClient, identifier: str, cluster: str | None) -> Described:
-    name = identifier.split(":", 6)[6] if identifier.startswith("arn:") else identifier
-    # For an automated snapshot the type must be given, too (BC:DescribeDBClusterSnapshots).
-    kind: dict[str, Any] = {"SnapshotType": "automated"} if name.startswith("rds:") else {}
-    found = _or_none(
-        lambda: rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=identifier, **kind)["DBClusterSnapshots"][
-            0
-        ],
-        "DBClusterSnapshotNotFound",
-    )
-    if found is None:
-        raise SnapshotNotFound(
-            f"There is no snapshot {identifier}. {_what_is_there(list(_snapshots(rds, cluster)))}",
-            field="snapshot_identifier",
-        )
-    if cluster and found.get("DBClusterIdentifier") != cluster.lower():
-        raise SnapshotNotFound(
-            f"Snapshot {identifier} is of cluster {found.get('DBClusterIdentifier')}, not of {cluster}",
-            field="source_cluster_id",
-        )
-    if normal_status(found.get("Status")) != "available":
-        raise SnapshotNotAvailable(f"No use yet: {_listed([found])}", field="snapshot_identifier")
-    return found
-
-
-def _snapshots(rds: RDSClient, cluster: str | None) -> Iterable[Described]:
-    """Automated and manual snapshots, of one cluster or of all; RDS gives them in no order."""
-    which: dict[str, Any] = {"DBClusterIdentifier": cluster.lower()} if cluster else {}
-    try:
-        for page in rds.get_paginator("describe_db_cluster_snapshots").paginate(**which):
-            yield from page["DBClusterSnapshots"]
-    except ClientError as error:
-        if wire_code(error) != "DBClusterNotFound":
-            raise
-
-
-def _what_is_there(snapshots: Sequence[Described]) -> str:
-    if not snapshots:
-        return "No snapshot is there at all"
-    newest = sorted(snapshots, key=lambda snapshot: _created(snapshot) or _NEVER, reverse=True)[:NEWEST]
-    return f"The newest that are there: {_listed(newest)}"
-
-
-_NEVER: Final = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
-
-
-def _listed(snapshots: Iterable[Described]) -> str:
-    def one(snapshot: Described) -> str:
-        created = _created(snapshot)
-        percent = f" {snapshot['PercentProgress']} %" if normal_status(snapshot.get("Status")) == "creating" else ""
-        return (
-            f"{snapshot.get('DBClusterSnapshotIdentifier')} "
-            f"({iso(created) if created else 'no time yet'}, {snapshot.get('Status')}{percent})"
-        )
-
-    return ", ".join(one(snapshot) for snapshot in snapshots)
-
-
-def _created(snapshot: Described) -> datetime | None:
-    """May be absent while the snapshot is being created."""
-    created: datetime | None = snapshot.get("SnapshotCreateTime")
-    return created
-
-
-# --- the rest -------------------------------------------------------------------------------------------------------
+def _offered(rds: RDSClient, engine: str, version: str) -> Described | None:
+    found = rds.describe_db_engine_versions(Engine=engine, EngineVersion=version)["DBEngineVersions"]
+    return found[0] if found else None
 
 
 def _upgrades(rds: RDSClient, engine: str, version: str) -> dict[str, bool]:
     # The snapshot's version may be retired, hence IncludeAll.
-    found = _first(
-        rds.describe_db_engine_versions(Engine=engine, EngineVersion=version, IncludeAll=True)["DBEngineVersions"]
-    )
-    targets = (found or {}).get("ValidUpgradeTarget") or ()
+    found = rds.describe_db_engine_versions(Engine=engine, EngineVersion=version, IncludeAll=True)["DBEngineVersions"]
+    targets = found[0].get("ValidUpgradeTarget", ()) if found else ()
     return {target["EngineVersion"]: bool(target.get("IsMajorVersionUpgrade")) for target in targets}
 
 
@@ -201,12 +451,34 @@ def _lifecycles(rds: RDSClient, engine: str, version: str) -> Sequence[Mapping[s
     return (found or {}).get("SupportedEngineLifecycles") or ()
 
 
-def _classes(rds: RDSClient, engine: str, version: str, wanted: str | None) -> tuple[str, ...]:
+def _classes(rds: RDSClient, engine: str, version: str, wanted: str | None) -> dict[str, frozenset[str]]:
+    """Zones by class."""
     which: dict[str, Any] = {"DBInstanceClass": wanted} if wanted else {}
     pages = rds.get_paginator("describe_orderable_db_instance_options").paginate(
         Engine=engine, EngineVersion=version, Vpc=True, **which
     )
-    return tuple(sorted({option["DBInstanceClass"] for page in pages for option in page["OrderableDBInstanceOptions"]}))
+    found: dict[str, frozenset[str]] = {}
+    for page in pages:
+        for option in page["OrderableDBInstanceOptions"]:
+            zones = frozenset(str(zone.get("Name")) for zone in option.get("AvailabilityZones") or ())
+            name = str(option["DBInstanceClass"])
+            found[name] = found.get(name, frozenset()) | zones
+    return found
+
+
+def _subnet_group(rds: RDSClient, request: Request) -> Described | None:
+    return _or_none(
+        lambda: rds.describe_db_subnet_groups(DBSubnetGroupName=request.db_subnet_group_name)["DBSubnetGroups"][0],
+        "DBSubnetGroupNotFound",
+    )
+
+
+def _security_groups(ec2: EC2Client, wanted: Sequence[str]) -> dict[str, str]:
+    """By a filter: named directly, one that does not exist would hide the others."""
+    pages = ec2.get_paginator("describe_security_groups").paginate(
+        Filters=[{"Name": "group-id", "Values": list(wanted)}]
+    )
+    return {str(group["GroupId"]): str(group.get("VpcId", "")) for page in pages for group in page["SecurityGroups"]}
 
 
 def _cluster_parameter_group(rds: RDSClient, name: str | None) -> Described | None:
@@ -237,10 +509,6 @@ def _taken(rds: RDSClient, identifiers: Sequence[str]) -> tuple[str, ...]:
     )
     found = {instance["DBInstanceIdentifier"] for page in pages for instance in page["DBInstances"]}
     return tuple(identifier for identifier in identifiers if identifier in found)
-
-
-def _first(found: Sequence[Any]) -> Any:
-    return found[0] if found else None
 
 
 def _or_none(look: Callable[[], Any], *codes: str) -> Described | None:

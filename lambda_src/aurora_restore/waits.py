@@ -7,7 +7,12 @@ no exponential back-off: it detects late exactly what takes long.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aurora_restore.model import PlannedCopy
 
 FLOOR: Final = 15
 CAP: Final = 60
@@ -63,6 +68,16 @@ _BY_SIZE: Final[tuple[tuple[float, dict[str, int]], ...]] = (
 )
 
 
-def expected_by_size(size_gib: int) -> dict[str, int]:
+def expected_by_size(size_gib: int, copies: Iterable[PlannedCopy] = ()) -> dict[str, int]:
     """Expected seconds of each phase that is waited for."""
-    return dict(next(phases for limit, phases in _BY_SIZE if size_gib < limit))
+    phases = next(phases for limit, phases in _BY_SIZE if size_gib < limit)
+    return {**{copy.phase: copy.expected_seconds for copy in copies}, **phases}
+
+
+def copy_seconds(size_gib: int, *, cross_region: bool) -> int:
+    """Expected seconds of one snapshot copy.
+
+    AWS promises nothing here, and says that hours are normal. Some minutes within a region and about 40 minutes for
+    100 GiB across regions are what people see; RDS's own progress corrects the wait as soon as there is any.
+    """
+    return round(300 + (20.0 if cross_region else 3.0) * size_gib)

@@ -10,6 +10,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from aurora_restore.errors import AssumeRoleFailed
+from aurora_restore.model import SourceRole
 from aurora_restore.settings import Settings
 
 REGION = "eu-west-1"
@@ -17,6 +19,9 @@ ACCOUNT = "123456789012"
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 EXECUTION_ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:restore:run-1"
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+SNAPSHOT_KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99999999-8888-7777-6666-555555555555"
+SOURCE_ACCOUNT = "210987654321"
+SOURCE_REGION = "us-east-1"
 FAMILY = "aurora-postgresql16"
 VERSION = "16.6"
 
@@ -47,11 +52,15 @@ def request(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**values, **changes}.items() if value is not None}
 
 
-def snapshot(name: str = "orders-manual", **changes: Any) -> dict[str, Any]:
-    return {
+def snapshot(
+    name: str = "orders-manual", *, account: str = ACCOUNT, region: str = REGION, **changes: Any
+) -> dict[str, Any]:
+    """As its owner sees it; a change to None takes a member out."""
+    values = {
         "DBClusterSnapshotIdentifier": name,
-        "DBClusterSnapshotArn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}",
+        "DBClusterSnapshotArn": f"arn:aws:rds:{region}:{account}:cluster-snapshot:{name}",
         "DBClusterIdentifier": "orders",
+        "DbClusterResourceId": "cluster-ORDERS",
         "SnapshotCreateTime": NOW - timedelta(days=1),
         "SnapshotType": "automated" if name.startswith("rds:") else "manual",
         "Status": "available",
@@ -60,9 +69,25 @@ def snapshot(name: str = "orders-manual", **changes: Any) -> dict[str, Any]:
         "AllocatedStorage": 10,
         "Port": 5432,
         "StorageEncrypted": True,
+        "KmsKeyId": SNAPSHOT_KEY_ARN,
         "StorageType": "aurora",
         "MasterUsername": "admin_user",
         "IAMDatabaseAuthenticationEnabled": False,
+        **changes,
+    }
+    return {member: value for member, value in values.items() if value is not None}
+
+
+def key(arn: str, **changes: Any) -> dict[str, Any]:
+    """What kms:DescribeKey shows of a key that is as it should be."""
+    return {
+        "Arn": arn,
+        "KeyId": arn.rpartition("/")[2],
+        "AWSAccountId": arn.split(":")[4],
+        "KeyManager": "CUSTOMER",
+        "KeyState": "Enabled",
+        "KeyUsage": "ENCRYPT_DECRYPT",
+        "KeySpec": "SYMMETRIC_DEFAULT",
         **changes,
     }
 
@@ -72,6 +97,16 @@ def refused(code: str, message: str = "no", operation: str = "Operation", status
         {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
         operation,
     )
+
+
+def subnet_group(name: str, *, zones: str = "ab", **changes: Any) -> dict[str, Any]:
+    return {
+        "DBSubnetGroupName": name,
+        "VpcId": "vpc-1",
+        "SubnetGroupStatus": "Complete",
+        "Subnets": [{"SubnetAvailabilityZone": {"Name": f"{REGION}{letter}"}} for letter in zones],
+        **changes,
+    }
 
 
 class _Paginator:
@@ -107,7 +142,16 @@ class FakeRds:
     retired: set[str] = field(default_factory=set)
     lifecycles: list[dict[str, Any]] = field(default_factory=list)
     classes: tuple[str, ...] = ("db.r8g.large", "db.serverless", "db.t4g.medium")
-    subnet_groups: tuple[str, ...] = ("databases",)
+    class_zones: tuple[str, ...] = ("a", "b", "c")
+    subnet_groups: dict[str, dict[str, Any]] = field(default_factory=lambda: {"databases": subnet_group("databases")})
+    quotas: dict[str, tuple[int, int]] = field(default_factory=lambda: {"DBClusters": (1, 40), "DBInstances": (2, 40)})
+    """Used and most; manual cluster snapshots are counted."""
+    manual_snapshots: int = 100
+    """Quota of manual cluster snapshots."""
+    shares: dict[str, list[str]] = field(default_factory=dict)
+    """Accounts that a snapshot is shared with, by its name."""
+    account: str = ACCOUNT
+    region: str = REGION
     parameter_groups: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -129,14 +173,41 @@ class FakeRds:
 
     def describe_db_cluster_snapshots(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_cluster_snapshots", parameters)
+        kind = parameters.get("SnapshotType")
+        found = []
+        for one in self.snapshots:
+            seen = one["SnapshotType"] if one["DBClusterSnapshotArn"].split(":")[4] == self.account else "shared"
+            if kind == seen or (kind is None and (seen != "shared" or parameters.get("IncludeShared"))):
+                found.append(one if seen != "shared" else self._as_shared(one))
         if name := parameters.get("DBClusterSnapshotIdentifier"):
-            found = [s for s in self.snapshots if name in (s["DBClusterSnapshotIdentifier"], s["DBClusterSnapshotArn"])]
+            found = [s for s in found if name in (s["DBClusterSnapshotIdentifier"], s["DBClusterSnapshotArn"])]
+            found = [s for s in found if s["SnapshotType"] != "automated" or kind == "automated"]
             if not found:
                 raise refused("DBClusterSnapshotNotFoundFault", operation="DescribeDBClusterSnapshots")
-        else:
-            cluster = parameters.get("DBClusterIdentifier")
-            found = [s for s in self.snapshots if cluster in (None, s["DBClusterIdentifier"])]
+        elif cluster := parameters.get("DBClusterIdentifier"):
+            found = [s for s in found if cluster == s["DBClusterIdentifier"]]
         return {"DBClusterSnapshots": found}
+
+    @staticmethod
+    def _as_shared(one: dict[str, Any]) -> dict[str, Any]:
+        arn = one["DBClusterSnapshotArn"]
+        return {**one, "DBClusterSnapshotIdentifier": arn, "SnapshotType": "shared", "TagList": []}
+
+    def describe_db_cluster_snapshot_attributes(self, **parameters: Any) -> dict[str, Any]:
+        self._called("describe_db_cluster_snapshot_attributes", parameters)
+        name = parameters["DBClusterSnapshotIdentifier"]
+        restore = {"AttributeName": "restore", "AttributeValues": self.shares.get(name, [])}
+        return {"DBClusterSnapshotAttributesResult": {"DBClusterSnapshotAttributes": [restore]}}
+
+    def describe_account_attributes(self, **parameters: Any) -> dict[str, Any]:
+        self._called("describe_account_attributes", parameters)
+        manual = sum(one["SnapshotType"] == "manual" for one in self.snapshots)
+        quotas = {**self.quotas, "ManualClusterSnapshots": (manual, self.manual_snapshots)}
+        return {
+            "AccountQuotas": [
+                {"AccountQuotaName": name, "Used": used, "Max": most} for name, (used, most) in quotas.items()
+            ]
+        }
 
     def describe_db_clusters(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_clusters", parameters)
@@ -168,13 +239,15 @@ class FakeRds:
         self._called("describe_orderable_db_instance_options", parameters)
         wanted = parameters.get("DBInstanceClass")
         found = [name for name in self.classes if wanted in (None, name)]
-        return {"OrderableDBInstanceOptions": [{"DBInstanceClass": name} for name in found]}
+        zones = [{"Name": f"{REGION}{letter}"} for letter in self.class_zones]
+        options = [{"DBInstanceClass": name, "AvailabilityZones": zones} for name in found]
+        return {"OrderableDBInstanceOptions": options}
 
     def describe_db_subnet_groups(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_subnet_groups", parameters)
         if parameters["DBSubnetGroupName"] not in self.subnet_groups:
             raise refused("DBSubnetGroupNotFoundFault")
-        return {"DBSubnetGroups": [{"DBSubnetGroupName": parameters["DBSubnetGroupName"]}]}
+        return {"DBSubnetGroups": [self.subnet_groups[parameters["DBSubnetGroupName"]]]}
 
     def describe_db_cluster_parameter_groups(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_cluster_parameter_groups", parameters)
@@ -266,3 +339,111 @@ class FakeRds:
                 cluster["MasterUserSecret"]["SecretStatus"] = "active"
         for instance in self.instances.values():
             instance["DBInstanceStatus"] = "available"
+
+
+@dataclass
+class FakeKms:
+    """The keys of all accounts, as one of them may see them."""
+
+    keys: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {arn: key(arn) for arn in (KEY_ARN, SNAPSHOT_KEY_ARN)}
+    )
+    aliases: dict[str, str] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
+    """ARNs of keys that must not be described."""
+
+    def describe_key(self, **parameters: Any) -> dict[str, Any]:
+        wanted = parameters["KeyId"]
+        arn = self.aliases.get(wanted, wanted)
+        found = next((one for one in self.keys.values() if arn in (one["Arn"], one["KeyId"])), None)
+        if arn in self.denied:
+            raise refused("AccessDeniedException", f"not authorized to perform kms:DescribeKey on {arn}", "DescribeKey")
+        if found is None:
+            raise refused("NotFoundException", f"Key {arn} does not exist", "DescribeKey")
+        return {"KeyMetadata": found}
+
+
+@dataclass
+class FakeEc2:
+    """Security groups, by id, with their VPC."""
+
+    groups: dict[str, str] = field(default_factory=lambda: {"sg-0123456789abcdef0": "vpc-1"})
+    error: Exception | None = None
+
+    def get_paginator(self, operation: str) -> _Paginator:
+        return _Paginator(getattr(self, operation))
+
+    def describe_security_groups(self, **parameters: Any) -> dict[str, Any]:
+        if self.error:
+            raise self.error
+        [wanted] = parameters["Filters"]
+        return {
+            "SecurityGroups": [{"GroupId": g, "VpcId": vpc} for g, vpc in self.groups.items() if g in wanted["Values"]]
+        }
+
+
+class FakeAws:
+    """What `Sessions` gives: one account's services, and by `assume` other accounts'."""
+
+    def __init__(self, rds: FakeRds | None = None, *, account: str = ACCOUNT) -> None:
+        self.account = account
+        self.regions = {REGION: rds or FakeRds(account=account)}
+        self.kms = FakeKms()
+        self.ec2 = FakeEc2()
+        self.others: dict[str, FakeAws] = {}
+        """By account: where there is a role to take on."""
+
+    @property
+    def rds(self) -> FakeRds:
+        return self.regions[REGION]
+
+    def rds_in(self, region: str) -> FakeRds:
+        if region not in self.regions:
+            self.regions[region] = FakeRds(snapshots=[], account=self.account, region=region)
+        return self.regions[region]
+
+    def kms_in(self, region: str) -> FakeKms:
+        return self.kms
+
+    def assume(self, role: SourceRole, operation_id: str) -> FakeAws:
+        if role.account not in self.others:
+            raise AssumeRoleFailed(f"The role {role.role_arn} could not be taken on", field="source_account_id")
+        return self.others[role.account]
+
+    def clients(self, role: SourceRole | None) -> FakeAws:
+        """As `StepContext.clients`."""
+        return self.assume(role, "op") if role else self
+
+    @property
+    def calls(self) -> list[tuple[str, dict[str, Any]]]:
+        """What RDS was asked for, in any account and region."""
+        own = [call for rds in self.regions.values() for call in rds.calls]
+        return own + [call for other in self.others.values() for call in other.calls]
+
+
+SOURCE_KEY_ARN = f"arn:aws:kms:{SOURCE_REGION}:{SOURCE_ACCOUNT}:key/source"
+SHARE_KEY_ARN = f"arn:aws:kms:{REGION}:{SOURCE_ACCOUNT}:key/share"
+
+
+def source_accounts(**changes: Any) -> dict[str, Any]:
+    """The module's source_accounts as the workflow carries it, before it is JSON text."""
+    return {
+        SOURCE_ACCOUNT: {
+            "role_arn": f"arn:aws:iam::{SOURCE_ACCOUNT}:role/aurora-restore-source",
+            "external_id": "an-external-id-to-keep",
+            "share_kms_key_arns": {REGION: SHARE_KEY_ARN},
+            **changes,
+        }
+    }
+
+
+def two_accounts(*snapshots: dict[str, Any]) -> FakeAws:
+    """The deployment's account, and a source account that has these snapshots in another region."""
+    aws, source = FakeAws(FakeRds(snapshots=[])), FakeAws(account=SOURCE_ACCOUNT)
+    source.regions = {SOURCE_REGION: FakeRds(snapshots=list(snapshots), account=SOURCE_ACCOUNT, region=SOURCE_REGION)}
+    default = key(SOURCE_KEY_ARN, KeyManager="AWS")
+    source.kms.keys |= {SOURCE_KEY_ARN: default, SHARE_KEY_ARN: key(SHARE_KEY_ARN)}
+    aws.kms.keys |= {SHARE_KEY_ARN: key(SHARE_KEY_ARN), SOURCE_KEY_ARN: default}
+    aws.kms.denied.add(SOURCE_KEY_ARN)
+    aws.others[SOURCE_ACCOUNT] = source
+    return aws

@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora_restore import contract, errors
-from aurora_restore.model import Request
+from aurora_restore.model import Request, SnapshotSelector
 from tests.unit.core_support import NOW, request, settings
 
 
 def parse(raw: Any, defaults: Any = None, **changes: Any) -> Request:
-    return contract.parse(raw, defaults=defaults or {}, operation_id="op", settings=settings(**changes), now=NOW)
+    parsed = contract.parse(raw, defaults=defaults or {}, operation_id="op", settings=settings(**changes), now=NOW)
+    if parsed.problems:
+        raise errors.together(parsed.problems)
+    assert parsed.request is not None
+    return parsed.request
 
 
 def refusal(raw: Any, defaults: Any = None, **changes: Any) -> errors.RestoreError:
@@ -80,10 +84,14 @@ def test_the_aliases_of_the_original_system() -> None:
         "snapshot_id": "snapshot_identifier",
         "date": "snapshot_date",
         "source_snapshot_date": "snapshot_date",
+        "db_cluster_resource_id": "source_cluster_resource_id",
         "new_db_cluster_identifier": "target_cluster_id",
         "security_group_ids": "vpc_security_group_ids",
     }
 
+
+ARN = "arn:aws:rds:us-east-1:210987654321:cluster-snapshot:rds:orders-2026-11-22-03-07"
+BY_RULE = {"source_cluster_id": "orders", "snapshot_selector": {"latest": True}}
 
 BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
     ({"snapshot_identifer": "x"}, errors.UnknownField, "snapshot_identifer", "'snapshot_identifier'"),
@@ -119,20 +127,89 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "serverless_v2_scaling",
         "above",
     ),
-    ({"source_region": "us-east-1"}, errors.SourceAccountUnknown, "source_region", "eu-west-1"),
+    ({"source_region": "Frankfurt"}, errors.InvalidParameter, "source_region", "form"),
+    ({"source_region": "us-gov-west-1"}, errors.NoCopyRoute, "source_region", "partitions"),
+    (
+        {"snapshot_identifier": "arn:aws-cn:rds:cn-north-1:123456789012:cluster-snapshot:s"},
+        errors.NoCopyRoute,
+        "source_region",
+        "partitions",
+    ),
+    ({"source_account_id": "12345"}, errors.InvalidParameter, "source_account_id", "form"),
     ({"target_region": "us-east-1"}, errors.InvalidParameter, "target_region", "own region"),
     (
-        {"snapshot_identifier": "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:s"},
-        errors.SourceAccountUnknown,
-        "snapshot_identifier",
+        {"snapshot_identifier": ARN, "source_region": "eu-west-1"},
+        errors.ConflictingFields,
+        "source_region",
         "us-east-1",
     ),
     (
-        {"snapshot_identifier": "arn:aws:rds:eu-west-1:999999999999:cluster-snapshot:rds:s"},
-        errors.SourceAccountUnknown,
-        "snapshot_identifier",
-        "999999999999",
+        {"snapshot_identifier": ARN, "source_account_id": "123456789012"},
+        errors.ConflictingFields,
+        "source_account_id",
+        "210987654321",
     ),
+    (
+        {"snapshot_selector": {"latest": True}},
+        errors.ConflictingFields,
+        "snapshot_selector",
+        "snapshot_identifier and snapshot_selector",
+    ),
+    (
+        {"snapshot_identifier": None, "snapshot_date": "2026-11-22", **BY_RULE},
+        errors.ConflictingFields,
+        "snapshot_selector",
+        "one source",
+    ),
+    (
+        {"snapshot_identifier": None, "snapshot_selector": {}},
+        errors.MissingSource,
+        "source_cluster_id",
+        "snapshot_selector is given without",
+    ),
+    (
+        {**BY_RULE, "snapshot_identifier": None, "snapshot_selector": {"latest": False}},
+        errors.InvalidParameter,
+        "snapshot_selector.latest",
+        "allowed: true",
+    ),
+    (
+        {**BY_RULE, "snapshot_identifier": None, "snapshot_selector": {"max_age_hours": 0}},
+        errors.InvalidParameter,
+        "snapshot_selector.max_age_hours",
+        "above 0",
+    ),
+    (
+        {**BY_RULE, "snapshot_identifier": None, "snapshot_selector": {"type": "public"}},
+        errors.InvalidParameter,
+        "snapshot_selector.type",
+        "awsbackup",
+    ),
+    (
+        {**BY_RULE, "snapshot_identifier": None, "snapshot_selector": {"kind": "manual"}},
+        errors.UnknownField,
+        "snapshot_selector.kind",
+        "allowed: latest",
+    ),
+    (
+        {**BY_RULE, "snapshot_identifier": None, "snapshot_selector": {"type": "shared"}},
+        errors.MissingParameter,
+        "source_account_id",
+        "which other account",
+    ),
+    (
+        {
+            **BY_RULE,
+            "snapshot_identifier": None,
+            "source_account_id": "210987654321",
+            "snapshot_selector": {"type": "shared", "tags": {"a": "b"}},
+        },
+        errors.ConflictingFields,
+        "snapshot_selector",
+        "owner only",
+    ),
+    ({"mode": "dry-run"}, errors.InvalidParameter, "mode", "restore, plan"),
+    ({"copy_strategy": "fast"}, errors.InvalidParameter, "copy_strategy", "two_hop"),
     (
         {"snapshot_identifier": "arn:aws:rds:eu-west-1:123456789012:snapshot:s"},
         errors.UnsupportedSnapshot,
@@ -193,7 +270,7 @@ def test_all_findings_are_told_at_once() -> None:
     error = refusal({**request(readers=16, port=1), "nonsense": 1})
     assert type(error) is errors.UnknownField
     error = refusal(request(readers=16, port=1))
-    assert len(error.details["also"]) == 1
+    assert [item["field"] for item in error.details["findings"]] == ["readers", "port"]
     assert "port" in error.cause
 
 
@@ -232,10 +309,67 @@ def test_a_selector_displaces_the_selectors_of_the_defaults() -> None:
     assert (parsed.snapshot_identifier, parsed.source_cluster_id) == (None, "c")
 
 
+def test_what_says_which_snapshot_displaces_the_defaults_way() -> None:
+    rule = {**BY_RULE, "source_cluster_resource_id": "cluster-A"}
+    by_date = {"source_cluster_id": "orders", "snapshot_date": "2026-11-22", "snapshot_identifier": None}
+    parsed = parse(request(**by_date), rule)
+    assert (parsed.snapshot_selector, parsed.source_cluster_resource_id) == (None, None)
+    parsed = parse({**request(snapshot_identifier=None), "snapshot_selector": {"type": "manual"}}, by_date)
+    assert parsed.snapshot_selector == SnapshotSelector(type="manual")
+    assert (parsed.snapshot_date, parsed.source_cluster_id) == (None, "orders")
+    elsewhere = {"source_region": "eu-north-1", "source_account_id": "999999999999"}
+    parsed = parse(request(snapshot_identifier=ARN), {**rule, **elsewhere})
+    assert (parsed.source_region, parsed.source_account_id) == ("us-east-1", "210987654321")
+    assert parse(request(), elsewhere).source_region == "eu-north-1"
+
+
+WAYS = ["snapshot_identifier", "snapshot_date", "snapshot_selector", "source_cluster_id", "source_region", "kms_key_id"]
+parts = st.dictionaries(st.sampled_from(WAYS), st.sampled_from(["a", "b", None]))
+
+
+@given(parts, parts)
+def test_merging_keeps_all_that_is_given_and_never_mixes_two_ways(given: Any, defaults: Any) -> None:
+    merged = contract.merge(given, defaults)
+    assert merged.items() >= {name: value for name, value in given.items() if value is not None}.items()
+    assert None not in merged.values()
+    mixed = [way for way in contract.WAYS if way in merged]
+    if set(mixed) & set(given):
+        assert set(mixed) <= set(given)
+
+
+def test_where_the_snapshot_is() -> None:
+    parsed = parse(request(snapshot_identifier=ARN))
+    assert (parsed.source_region, parsed.source_account_id) == ("us-east-1", "210987654321")
+    own = parse(request(source_account_id="123456789012", source_region="eu-north-1"))
+    assert (own.source_region, own.source_account_id) == ("eu-north-1", None)
+    assert parse(request()).source_region == "eu-west-1"
+
+
+@pytest.mark.parametrize("region", ["us-gov-east-1", "us-gov-west-1"])
+def test_regions_of_other_partitions(region: str) -> None:
+    topic = "arn:aws-us-gov:sns:us-gov-west-1:123456789012:t"
+    assert parse(request(source_region=region), region="us-gov-west-1", topic_arn=topic).source_region == region
+
+
+@pytest.mark.parametrize(
+    "region", ["us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "eusc-de-east-1", "mx-central-1"]
+)
+def test_names_of_regions(region: str) -> None:
+    assert parse(request(source_region=region), region=region).source_region == region
+
+
+def test_a_request_that_breaks_rules_only_can_still_be_read() -> None:
+    raw = request(target_cluster_id="a--b", target_region="us-east-1")
+    parsed = contract.parse(raw, defaults={}, operation_id="op", settings=settings(), now=NOW)
+    assert parsed.request is not None
+    assert [problem.field for problem in parsed.problems] == ["target_cluster_id", "target_region"]
+
+
 def test_bad_defaults_are_said_to_be_defaults() -> None:
     assert "defaults" in refusal(request(), {"readers": 99}).cause
     assert "defaults" in refusal(request(), {"reader": 1}).cause
     assert type(refusal(request(), {"operation_id": "x"})) is errors.InvalidParameter
+    assert type(refusal(request(), {"mode": "plan"})) is errors.InvalidParameter
     assert type(refusal(request(), "x")) is errors.InvalidParameter
 
 

@@ -127,8 +127,37 @@ def test_foreign_errors_get_a_code(caught: dict[str, str], code: str) -> None:
 
 def test_several_findings_are_told_at_once() -> None:
     first = errors.TargetExists("A is taken", field="target_cluster_id")
-    joined = errors.together([first, errors.SubnetGroupInvalid("B is not there")])
+    # AWS's words may look like ours.
+    second = errors.SubnetGroupInvalid("B is not there. Remedy: none", details={"aws_code": "x"})
+    joined = errors.together([first, second])
     assert type(joined) is errors.TargetExists
     assert joined.field == "target_cluster_id"
-    assert "ARP-RESTORE-003: B is not there." in joined.cause
+    assert joined.details["findings"] == [
+        {
+            "code": "ARP-RESTORE-009",
+            "error": "TargetExists",
+            "cause": "A is taken.",
+            "remedy": errors.TargetExists.remedy,
+            "field": "target_cluster_id",
+        },
+        {
+            "code": "ARP-RESTORE-003",
+            "error": "SubnetGroupInvalid",
+            "cause": "B is not there. Remedy: none.",
+            "remedy": errors.SubnetGroupInvalid.remedy,
+            "field": None,
+        },
+    ]
+    for finding in (first, second):
+        assert f"{finding.code}: {finding.cause} To do: {finding.advice}" in joined.cause
     assert errors.together([first]) is first
+
+    caught = {"Error": "TargetExists", "Cause": json.dumps({"errorMessage": str(joined)})}
+    failure = errors.failure_of(caught)
+    assert (failure.cause, failure.remedy) == (joined.cause, joined.advice)
+
+
+def test_all_findings_of_a_thoroughly_bad_request_fit() -> None:
+    raised = errors.together([errors.InvalidParameter("x" * 300, field=f"f{n}") for n in range(30)])
+    assert not raised.cause.endswith("...")
+    assert raised.cause.count(errors.InvalidParameter.code) == 30

@@ -58,5 +58,46 @@ def test_bears_tags(tags: list[dict[str, str]] | None, ours: bool) -> None:
     assert names.bears_tags(tags, deployment="restore", operation_id="op") is ours
 
 
+def test_bears_the_deployments_tag() -> None:
+    tags = names.tag_list(names.operation_tags(deployment="restore", operation_id="another", tags={}))
+    assert names.bears_tags(tags, deployment="restore")
+    assert not names.bears_tags(tags, deployment="other")
+    assert not names.bears_tags(None, deployment="restore")
+
+
+copy_facts = st.fixed_dictionaries(
+    {
+        "deployment": st.sampled_from(["restore", "other"]),
+        "snapshot_arn": st.sampled_from(["arn:1", "arn:2"]),
+        "created_at": st.sampled_from(["2026-11-22", "2026-11-23"]),
+        "account": st.sampled_from(["1", "2"]),
+        "region": st.sampled_from(["a", "b"]),
+        "kms_key_id": st.sampled_from([None, "k", "l"]),
+        "operation_id": st.sampled_from([None, "op", "po"]),
+    }
+)
+
+
+@given(st.text(max_size=70), copy_facts)
+def test_copy_identifiers_are_legal_and_known_again(cluster: str, facts: dict[str, str]) -> None:
+    identifier = names.copy_identifier(cluster_id=cluster, **facts)
+    assert names.identifier_problem(identifier) is None
+    assert identifier == identifier.lower()
+    assert names.is_copy_identifier(identifier)
+
+
+@given(legal_names, copy_facts, copy_facts)
+def test_a_copy_has_the_name_of_what_makes_it(cluster: str, one: dict[str, str], other: dict[str, str]) -> None:
+    same = names.copy_identifier(cluster_id=cluster, **one) == names.copy_identifier(cluster_id=cluster, **other)
+    assert same is (one == other)
+
+
+def test_a_copy_is_named_after_its_cluster() -> None:
+    facts = {"deployment": "d", "snapshot_arn": "a", "created_at": "c", "account": "1", "region": "r"}
+    assert names.copy_identifier(cluster_id="Orders", kms_key_id=None, **facts).startswith("arp-orders-")
+    assert len(names.copy_identifier(cluster_id="a" * 63, kms_key_id=None, **facts)) == 63
+    assert not names.is_copy_identifier("arp-orders-before-migration")
+
+
 def test_secret_name_is_stable_per_target() -> None:
     assert names.user_secret_name("aurora-restore/d", "orders", "app") == "aurora-restore/d/orders/app"

@@ -87,3 +87,19 @@ def test_any_subject_is_one_that_sns_takes(name: str) -> None:
     assert subject.isascii()
     assert "\n" not in subject
     assert "\r" not in subject
+
+
+def test_several_findings_are_a_list_for_people() -> None:
+    problems = [errors.TargetExists("A is taken", field="target_cluster_id"), errors.SubnetGroupInvalid("B is missing")]
+    message = build(replace(RECORD, status=Status.FAILED), errors.Failure.of(errors.together(problems)))
+    for line in (
+        " 1. ARP-RESTORE-009 TargetExists [target_cluster_id]",
+        "    A is taken.",
+        " 2. ARP-RESTORE-003 SubnetGroupInvalid",
+        f"    -> {errors.TargetExists.remedy}",
+    ):
+        assert line in message.text.splitlines()
+    assert [item["code"] for item in message.document["error"]["details"]["findings"]] == [
+        "ARP-RESTORE-009",
+        "ARP-RESTORE-003",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,25 +10,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurora_restore import contract, errors, planner, preflight
+from aurora_restore import contract, errors, planner, preflight, sources
 from aurora_restore.engine import aurora
 from aurora_restore.model import Plan, Request
-from tests.unit.core_support import FAMILY, KEY_ARN, NOW, VERSION, FakeRds, refused, request, settings, snapshot
+from tests.unit.core_support import (
+    FAMILY,
+    KEY_ARN,
+    NOW,
+    SNAPSHOT_KEY_ARN,
+    VERSION,
+    FakeAws,
+    FakeRds,
+    refused,
+    request,
+    settings,
+    snapshot,
+)
 
 
 def parsed(**changes: Any) -> Request:
-    return contract.parse(request(**changes), defaults={}, operation_id="op", settings=settings(), now=NOW)
+    found = contract.parse(request(**changes), defaults={}, operation_id="op", settings=settings(), now=NOW)
+    assert found.request is not None
+    assert found.problems == ()
+    return found.request
 
 
-def plan(rds: FakeRds | None = None, **changes: Any) -> Plan:
-    wanted = parsed(**changes)
-    facts = preflight.gather(rds or FakeRds(), wanted)  # type: ignore[arg-type]
+def plan(where: FakeRds | FakeAws | None = None, accounts: dict[str, Any] | None = None, **changes: Any) -> Plan:
+    aws = where if isinstance(where, FakeAws) else FakeAws(where)
+    wanted, known = parsed(**changes), sources.parse(json.dumps(accounts or {}))
+    facts = preflight.gather(aws, aws.clients, wanted, known, settings(), NOW)  # type: ignore[arg-type]
     return planner.plan(wanted, facts, settings(), NOW)
 
 
-def refusal(rds: FakeRds | None = None, **changes: Any) -> errors.RestoreError:
+def refusal(
+    where: FakeRds | FakeAws | None = None, accounts: dict[str, Any] | None = None, **changes: Any
+) -> errors.RestoreError:
     with pytest.raises(errors.RestoreError) as caught:
-        plan(rds, **changes)
+        plan(where, accounts, **changes)
     return caught.value
 
 
@@ -35,7 +54,7 @@ def test_a_plan() -> None:
     made = plan(readers=2)
     assert (made.engine, made.engine_version) == ("aurora-postgresql", VERSION)
     assert made.copies == ()
-    assert made.to_mapping()["copies"] == []
+    assert made.to_mapping()["route"] == {"copies": [], "share_snapshot": False}
     assert [(i.identifier, i.role) for i in made.instances] == [
         ("orders-staging-1", "writer"),
         ("orders-staging-2", "reader"),
@@ -45,7 +64,7 @@ def test_a_plan() -> None:
         "CopySnapshots", "RestoreCluster", "ConfigureCluster", "CreateWriter", "CreateReaders", "SetupDbUsers",
         "VerifyRestore", "Cleanup",
     ]  # fmt: skip
-    assert made.kms_key_id is None
+    assert made.kms_key_id == SNAPSHOT_KEY_ARN
     assert made.engine_lifecycle_support == aurora.NO_EXTENDED_SUPPORT
     assert Plan.from_mapping(made.to_mapping()) == made
 
@@ -67,7 +86,7 @@ def test_every_plan_has_one_writer_and_keeps_the_snapshots_version(
     assert len({instance.identifier for instance in made.instances}) == readers + 1
     assert made.engine_version == VERSION
     assert made.storage_type == storage
-    assert made.kms_key_id == (None if encrypted else KEY_ARN)
+    assert made.kms_key_id == (SNAPSHOT_KEY_ARN if encrypted else KEY_ARN)
     assert bool(made.warnings) is not encrypted
     assert set(made.expected_seconds) >= {"cluster", "configure", "writer", "readers"}
     assert Plan.from_mapping(made.to_mapping()) == made
@@ -82,7 +101,7 @@ def at(text: str) -> datetime:
 
 def by_date(*snapshots: dict[str, Any], day: str = "2026-11-22") -> dict[str, Any]:
     return {
-        "rds": FakeRds(snapshots=list(snapshots)),
+        "where": FakeRds(snapshots=list(snapshots)),
         "snapshot_identifier": None,
         "source_cluster_id": "orders",
         "snapshot_date": day,
@@ -114,7 +133,7 @@ def test_none_of_that_day_lists_the_newest_five() -> None:
     assert type(error) is errors.SnapshotNotFound
     assert error.field == "snapshot_date"
     for day in range(13, 18):
-        assert f"s{day} (2026-11-{day}T10:00:00.000Z, available)" in error.cause
+        assert f"s{day} (2026-11-{day}T10:00:00.000Z, {22 - day} d 23 h old, available)" in error.cause
     assert "s12" not in error.cause
 
 
@@ -153,11 +172,6 @@ def test_by_name() -> None:
         ([snapshot()], {"source_cluster_id": "invoices"}, errors.SnapshotNotFound),
         ([snapshot(Engine="neptune")], {}, errors.UnsupportedSnapshot),
         ([snapshot(Engine="mysql")], {}, errors.UnsupportedSnapshot),
-        (
-            [snapshot(DBClusterSnapshotArn="arn:aws:rds:us-east-1:123456789012:cluster-snapshot:orders-manual")],
-            {},
-            errors.SourceAccountUnknown,
-        ),
     ],
 )
 def test_snapshots_that_will_not_do(
@@ -220,7 +234,7 @@ def test_extended_support_is_never_silent() -> None:
     ("rds", "changes", "kind", "field"),
     [
         (FakeRds(), {"db_instance_class": "db.x9.large"}, errors.InstanceClassUnavailable, "db_instance_class"),
-        (FakeRds(subnet_groups=()), {}, errors.SubnetGroupInvalid, "db_subnet_group_name"),
+        (FakeRds(subnet_groups={}), {}, errors.SubnetGroupInvalid, "db_subnet_group_name"),
         (FakeRds(), {"db_parameter_group_name": "p"}, errors.ParameterGroupInvalid, "db_parameter_group_name"),
         (
             FakeRds(parameter_groups={"p": "aurora-postgresql15"}),
@@ -284,7 +298,7 @@ def test_fitting_groups() -> None:
 
 
 def test_a_thoroughly_bad_request_is_told_all_at_once() -> None:
-    rds = FakeRds(subnet_groups=(), clusters={"orders-staging": {"Status": "available"}})
+    rds = FakeRds(subnet_groups={}, clusters={"orders-staging": {"Status": "available"}})
     error = refusal(rds, db_instance_class="db.x9.large", db_parameter_group_name="p")
     text = str(error)
     for kind in (
@@ -320,7 +334,9 @@ def test_restore_parameters_leave_nothing_to_rds_defaults() -> None:
         enable_cloudwatch_logs_exports=["postgresql"],
         port=6000,
     )
-    made = planner.plan(wanted, preflight.gather(FakeRds(), wanted), settings(), NOW)  # type: ignore[arg-type]
+    aws = FakeAws()
+    facts = preflight.gather(aws, aws.clients, wanted, {}, settings(), NOW)  # type: ignore[arg-type]
+    made = planner.plan(wanted, facts, settings(), NOW)
     parameters = aurora.restore_parameters(wanted, made, {"a": "b"})
     assert parameters == {
         "DBClusterIdentifier": "orders-staging",
@@ -329,6 +345,7 @@ def test_restore_parameters_leave_nothing_to_rds_defaults() -> None:
         "EngineVersion": VERSION,
         "EngineLifecycleSupport": aurora.NO_EXTENDED_SUPPORT,
         "StorageType": "aurora",
+        "KmsKeyId": SNAPSHOT_KEY_ARN,
         "Port": 6000,
         "DBSubnetGroupName": "databases",
         "VpcSecurityGroupIds": ["sg-0123456789abcdef0"],

@@ -15,7 +15,23 @@ from aurora_restore import audit, errors, runtime
 from aurora_restore.model import Record, ResourceState, Status, iso
 from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG, operation_tags, tag_list
 from aurora_restore.state import StateStore
-from tests.unit.core_support import EXECUTION_ARN, KEY_ARN, NOW, REGION, FakeRds, refused, request, settings
+from tests.unit.core_support import (
+    EXECUTION_ARN,
+    KEY_ARN,
+    NOW,
+    REGION,
+    SOURCE_ACCOUNT,
+    SOURCE_KEY_ARN,
+    SOURCE_REGION,
+    FakeAws,
+    FakeRds,
+    refused,
+    request,
+    settings,
+    snapshot,
+    source_accounts,
+    two_accounts,
+)
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -51,7 +67,9 @@ class Workflow:
             topic_arn=topic, deadlines={"cluster": 7200, "configure": 600, "instance": 3600, "compensate": 1800}
         )
         monkeypatch.setattr(runtime, "settings", lambda: self.settings)
-        monkeypatch.setattr(runtime, "sessions", lambda: SimpleNamespace(rds=self.rds, dynamodb=tables, sns=self.sns))
+        self.aws = FakeAws(self.rds)
+        self.aws.dynamodb, self.aws.sns = tables, self.sns
+        monkeypatch.setattr(runtime, "sessions", lambda: self.aws)
         self.now = NOW
         self.execution = {"id": EXECUTION_ARN, "name": "run-1", "start_time": iso(NOW)}
         self.request: Any = request(operation_id="op")
@@ -623,6 +641,80 @@ def test_an_unforeseen_error_has_a_code_and_tells_no_values(
 def test_malformed_defaults(workflow: Workflow) -> None:
     with pytest.raises(errors.ConfigurationInvalid):
         workflow.check(defaults_json="{")
+    with pytest.raises(errors.ConfigurationInvalid, match="source_accounts"):
+        workflow.check(source_accounts_json="[1]")
+
+
+# --- planning -------------------------------------------------------------------------------------------------------
+
+
+def from_elsewhere(workflow: Workflow, **changes: Any) -> None:
+    nightly = snapshot("rds:s", account=SOURCE_ACCOUNT, region=SOURCE_REGION, KmsKeyId=SOURCE_KEY_ARN)
+    workflow.aws.others = two_accounts(nightly).others
+    workflow.aws.kms = two_accounts().kms
+    workflow.request = request(
+        operation_id="op",
+        snapshot_identifier="rds:s",
+        source_account_id=SOURCE_ACCOUNT,
+        source_region=SOURCE_REGION,
+        **changes,
+    )
+
+
+def test_a_plan_ends_as_planned_and_expires(workflow: Workflow, capsys: pytest.CaptureFixture[str]) -> None:
+    from_elsewhere(workflow, mode="plan")
+    known = json.dumps(source_accounts())
+    verdict = workflow.check(source_accounts_json=known)
+    assert (verdict["mode"], verdict["status"], verdict["copies_needed"]) == ("plan", "PLANNED", True)
+    assert verdict["copies"] == [{"ordinal": 1, "phase": "copy-1"}]
+    assert verdict["report"]["table"][0].startswith("PLAN: restore orders-staging")
+    record = workflow.record
+    assert record.status is Status.PLANNED
+    assert record.status.finished
+    assert record.finished_at
+    assert record.expires_at
+    assert record.plan is not None
+    assert record.plan.source_role is not None
+    trail = workflow.trail()
+    assert [event["event"] for event in trail] == ["operation_claimed", "request_accepted", "planned"]
+    assert workflow.check(source_accounts_json=known) == verdict
+    assert all(name.startswith("describe_") for name, _ in workflow.aws.calls)
+    with pytest.raises(errors.OperationEnded):
+        workflow.step("restore_snapshot", "RestoreCluster")
+    # The external id is for the steps to come, not for people.
+    secret = record.plan.source_role.external_id
+    assert secret not in json.dumps([verdict, trail]) + capsys.readouterr().out
+
+
+def test_a_restore_that_needs_copies_says_so(workflow: Workflow) -> None:
+    from_elsewhere(workflow)
+    verdict = workflow.check(source_accounts_json=json.dumps(source_accounts()))
+    assert (verdict["mode"], verdict["status"], verdict["report"]) == ("restore", "IN_PROGRESS", None)
+    assert (verdict["copies_needed"], len(verdict["copies"])) == (True, 1)
+    assert workflow.record.expires_at is None
+
+
+def test_a_restore_that_needs_none_says_so(workflow: Workflow) -> None:
+    verdict = workflow.check()
+    assert (verdict["copies"], verdict["copies_needed"], verdict["mode"]) == ([], False, "restore")
+
+
+def test_all_findings_reach_the_record_the_message_and_the_execution(workflow: Workflow) -> None:
+    workflow.request = request(
+        operation_id="op", mode="plan", target_region="us-east-1", db_instance_class="db.x9.large"
+    )
+    with pytest.raises(errors.InvalidParameter) as caught:
+        workflow.check()
+    workflow.failing("compensate", "Compensate", caught.value)
+    told = workflow.failing("sns_notification", "NotifyFailure", caught.value)
+    record = workflow.record
+    assert record.status is Status.FAILED
+    assert record.request is not None
+    assert record.error is not None
+    codes = [errors.InvalidParameter.code, errors.InstanceClassUnavailable.code]
+    assert [finding["code"] for finding in record.error.details["findings"]] == codes
+    assert all(code in told["cause"] for code in codes)
+    assert "request_refused" in [event["event"] for event in workflow.trail()]
 
 
 def test_an_event_that_is_not_the_workflows(workflow: Workflow) -> None:

@@ -55,3 +55,10 @@ def test_expectation_grows_with_size() -> None:
     small, medium, large = (waits.expected_by_size(size)["cluster"] for size in (1, 500, 5_000))
     assert small < medium < large
     assert waits.expected_by_size(99) == waits.expected_by_size(0)
+
+
+def test_copies_take_longer_across_regions_and_with_size() -> None:
+    assert waits.copy_seconds(100, cross_region=False) < waits.copy_seconds(100, cross_region=True)
+    assert 2000 < waits.copy_seconds(100, cross_region=True) < 3000
+    assert waits.copy_seconds(100, cross_region=True) < waits.copy_seconds(1000, cross_region=True)
+    assert waits.copy_seconds(0, cross_region=False) > 0

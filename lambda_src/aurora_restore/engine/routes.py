@@ -147,7 +147,7 @@ class Route:
 
 def find_route(snapshot: SourceSnapshot, rights: Rights, goal: Goal) -> Route:
     """The cheapest permitted route; raise NoCopyRoute, which names the least change that would open one."""
-    _refuse_borders(snapshot.region, goal.region)
+    refuse_borders(snapshot.region, goal.region)
     if route := _search(snapshot, rights, goal):
         return route
     found = opening(snapshot, rights, goal)
@@ -265,7 +265,7 @@ def _with_share(route: Route) -> Route:
     return replace(route, hops=(*route.hops[:-1], replace(route.hops[-1], share=True)))
 
 
-def _refuse_borders(source_region: str, region: str) -> None:
+def refuse_borders(source_region: str, region: str) -> None:
     """No copy crosses from one partition to another, nor to or from a region of China (AUG-COPY)."""
     here, there = _partition(source_region), _partition(region)
     if here != there:

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from aurora_restore import contract, planner, preflight
-from aurora_restore.errors import ConfigurationInvalid
-from aurora_restore.model import Record, Request, iso, parse_time
+from aurora_restore import contract, outcome, planner, preflight, report, sources
+from aurora_restore.errors import ConfigurationInvalid, together
+from aurora_restore.model import Plan, Record, Request, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, step
 
 
@@ -31,31 +31,47 @@ def handler(ctx: StepContext) -> Verdict:
     if record.plan is not None:  # an earlier try came this far
         return _verdict(record)
 
-    request = contract.parse(
+    parsed = contract.parse(
         ctx.event.get("request"),
         defaults=_defaults(ctx.event.get("defaults_json")),
         operation_id=ctx.operation_id,
         settings=ctx.settings,
         now=ctx.now,
     )
-    record = ctx.update(
-        "request_accepted",
+    accounts = sources.parse(ctx.event.get("source_accounts_json"))
+    request = parsed.request
+    if request is None:
+        raise together(parsed.problems)
+    ctx.update(
+        "request_refused" if parsed.problems else "request_accepted",
         lambda record: replace(record, request=request, requested_by=request.requested_by),
-        {"target_cluster_id": request.target_cluster_id, **_claimed_by(request)},
+        {"target_cluster_id": request.target_cluster_id, "mode": request.mode, **_claimed_by(request)},
     )
-    facts = preflight.gather(ctx.aws.rds, request)
-    plan = planner.plan(request, facts, ctx.settings, ctx.now)
-    record = ctx.update(
+    facts = preflight.gather(ctx.aws, ctx.clients, request, accounts, ctx.settings, ctx.now, problems=parsed.problems)
+    plan = planner.plan(request, facts, ctx.settings, ctx.now, problems=parsed.problems)
+    return _verdict(_save(ctx, request, plan))
+
+
+def _save(ctx: StepContext, request: Request, plan: Plan) -> Record:
+    """The plan in the record, which ends there in mode "plan"."""
+    ttl = ctx.settings.record_ttl_days
+
+    def planned(record: Record) -> Record:
+        record = replace(record, plan=plan, warnings=plan.warnings)
+        return outcome.planned(record, now=ctx.now, ttl_days=ttl) if request.mode == "plan" else record
+
+    return ctx.update(
         "planned",
-        lambda record: replace(record, plan=plan, warnings=plan.warnings),
+        planned,
         {
+            "mode": request.mode,
             "snapshot": plan.snapshot_arn,
             "engine_version": plan.engine_version,
-            "copies": len(plan.copies),
+            "copies": [copy.arn for copy in plan.copies],
+            "share_snapshot": plan.route.share_snapshot,
             "instances": [instance.identifier for instance in plan.instances],
         },
     )
-    return _verdict(record)
 
 
 def _defaults(text: object) -> object:
@@ -70,12 +86,16 @@ def _claimed_by(request: Request) -> dict[str, str]:
 
 
 def _verdict(record: Record) -> dict[str, Any]:
-    plan = record.planned
+    plan, request = record.planned, record.wanted
     return {
+        "mode": request.mode,
         "target_cluster_id": plan.target_cluster_id,
         "engine": plan.engine,
         "database_phase": plan.database_phase,
         "readers": len(plan.readers),
+        "copies": [{"ordinal": copy.ordinal, "phase": copy.phase} for copy in plan.copies],
+        "copies_needed": bool(plan.copies) or plan.route.share_snapshot,
+        "report": report.of_plan(plan) if request.mode == "plan" else None,
         "status": record.status.value,
         "phase": record.phase,
     }

@@ -16,7 +16,8 @@ from aurora_restore.errors import Failure, RestoreError, failure_of, translate
 from aurora_restore.model import Record, Status, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, logger, step
 
-MAX_CAUSE: Final = 4000
+MAX_CAUSE: Final = 20_000
+"""Characters of the execution's cause: an error's (`errors.MAX_CAUSE`), its remedy, and what became of the message."""
 
 
 @step(audited=False)

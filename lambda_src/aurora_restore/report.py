@@ -1,0 +1,148 @@
+"""The plan for a person: as plain data for the execution's output, and as a table of text lines. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from aurora_restore import costs, durations
+from aurora_restore.model import Plan, PlanStep
+
+WIDTH: Final = 118
+"""Characters of a line: what a console shows without a break. Only what has no space, a key's ARN, may be longer."""
+
+_MIN_LAST: Final = 30
+
+
+def of_plan(plan: Plan) -> dict[str, Any]:
+    """What the execution of a plan puts out. Names the source role's account only: its external id is a secret."""
+    return {
+        "target_cluster_id": plan.target_cluster_id,
+        "snapshot": {
+            "arn": plan.snapshot_arn,
+            "created_at": plan.snapshot_created_at,
+            "account": plan.snapshot_account,
+            "region": plan.snapshot_region,
+            "kind": plan.snapshot_kind.value,
+            "encryption": plan.snapshot_key_kind.value,
+            "kms_key_id": plan.snapshot_kms_key_id,
+            "size_gib": plan.snapshot_size_gib,
+        },
+        "engine": plan.engine,
+        "engine_version": plan.engine_version,
+        "kms_key_id": plan.kms_key_id,
+        "steps": [_step(step) for step in plan.steps],
+        "expected_seconds": sum(step.expected_seconds for step in plan.steps),
+        "costs": [{"name": item.name, "usd": item.usd, "basis": item.basis} for item in plan.costs],
+        "warnings": list(plan.warnings),
+        "table": table(plan),
+    }
+
+
+def _step(step: PlanStep) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "action": step.action,
+        "expected_seconds": step.expected_seconds,
+        "account": step.account,
+        "region": step.region,
+        "key": step.key,
+        "reason": step.reason,
+    }
+
+
+def table(plan: Plan) -> list[str]:
+    """The plan as lines of `WIDTH` characters or less."""
+    total = sum(step.expected_seconds for step in plan.steps)
+    key = plan.snapshot_kms_key_id or ""
+    lines = [
+        f"PLAN: restore {plan.target_cluster_id} in account {plan.target_account}, {plan.target_region}",
+        *_wrapped(f"Snapshot: {plan.snapshot_arn}"),
+        f"          {plan.snapshot_kind.value}, of {plan.snapshot_created_at}, {plan.snapshot_size_gib} GiB",
+        *_wrapped(f"          encryption {plan.snapshot_key_kind.value} {key}".rstrip(), indent=10),
+        f"Engine:   {plan.engine} {plan.engine_version}",
+        *_wrapped(f"Key:      {plan.kms_key_id or 'the one of the snapshot, which AWS owns'}"),
+        "",
+        *_rows(
+            ["Step", "Expected", "Where", "What"],
+            [
+                [
+                    step.name,
+                    _duration(step),
+                    " ".join(part for part in (step.account, step.region) if part),
+                    _what(step),
+                ]
+                for step in plan.steps
+            ],
+        ),
+        f"In all about {durations.told(total)}; AWS promises no times, and hours are normal for large snapshots.",
+        "",
+        *_rows(["Cost", "USD", "How"], [[item.name, _usd(item.usd), item.basis] for item in plan.costs]),
+        f"List prices of {costs.PRICED_IN}, an estimate; other regions and discounts differ.",
+    ]
+    if plan.warnings:
+        lines += ["", "Warnings", *(line for warning in plan.warnings for line in _item("- ", warning))]
+    return lines
+
+
+def findings_table(findings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What an error tells of several findings (``details["findings"]``), each with its code, field and remedy."""
+    lines: list[str] = []
+    for number, finding in enumerate(findings, 1):
+        field = f" [{finding['field']}]" if finding.get("field") else ""
+        lines += _item(f"{number:>2}. ", f"{finding['code']} {finding['error']}{field}")
+        lines += _item("    ", str(finding["cause"]))
+        lines += _item("    -> ", str(finding["remedy"]))
+    return lines
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+def _duration(step: PlanStep) -> str:
+    return f"~ {durations.told(step.expected_seconds)}" if step.expected_seconds else "-"
+
+
+def _what(step: PlanStep) -> str:
+    key = f", under {step.key}" if step.key else ""
+    reason = f". {step.reason}" if step.reason else ""
+    return f"{step.action}{key}{reason}"
+
+
+def _usd(usd: float | None) -> str:
+    if usd is None:
+        return "unknown"
+    return f"{usd:.2f}" if usd >= 0.01 or usd == 0 else "< 0.01"
+
+
+def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns as wide as their widest cell; the last one takes what is left, and wraps."""
+    last = len(header) - 1
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(last)]
+    left = sum(widths) + 2 * last
+    for row in (header, ["-" * width for width in widths] + ["-" * len(header[last])], *rows):
+        first = "  ".join(cell.ljust(width) for cell, width in zip(row[:last], widths, strict=True))
+        told = _broken(row[last], max(WIDTH - left, _MIN_LAST))
+        yield f"{first}  {told[0]}".rstrip()
+        yield from (f"{' ' * left}{line}" for line in told[1:])
+
+
+def _wrapped(text: str, indent: int = 10) -> list[str]:
+    return _broken(text, WIDTH, subsequent=" " * indent)
+
+
+def _item(mark: str, text: str) -> list[str]:
+    return _broken(text, WIDTH, initial=mark, subsequent=" " * len(mark))
+
+
+def _broken(text: str, width: int, *, initial: str = "", subsequent: str = "") -> list[str]:
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=initial,
+        subsequent_indent=subsequent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines or [initial.rstrip()]
