@@ -14,7 +14,7 @@ from sandbox.rds.errors import fault, invalid_combination, invalid_value, key_no
 from sandbox.rds.kit import CROSS_REGION_COPIES
 from sandbox.rds.requests import identifier, only, tags
 from sandbox.rds.snapshots import not_found, readable
-from sandbox.rds.store import AVAILABLE, COPYING, DELETING, Encryption, Region, Snapshot
+from sandbox.rds.store import AVAILABLE, COPYING, Encryption, Region, Snapshot
 
 if TYPE_CHECKING:
     from sandbox.core import Call
@@ -187,7 +187,7 @@ class Copies:
     def _broken(self, copy: _Copy) -> str | None:
         """Say what a copy has lost that it cannot go on without, if anything."""
         source, account = copy.source, copy.target.place.account
-        if source.status == DELETING or self.kit.store.by_arn(source.arn) is not source:
+        if self.kit.store.by_arn(source.arn) is not source:
             return f"The source snapshot {source.arn} was deleted before the copy was complete."
         if not readable(source, account):
             return f"The source snapshot {source.arn} is no longer shared with account {account}."

@@ -298,14 +298,15 @@ def test_the_sixth_copy_from_other_regions_is_refused_2_2(world: World) -> None:
     """aws-facts 2.2: five in flight per destination region and account; those within the region do not count."""
     arn = shared(world)
     local, far = world.keys.add("local", TARGET, FAR), world.keys.add("share", SOURCE, FAR)
+    near = copy(world, arn, "near", region=FAR, KmsKeyId=local)["DBClusterSnapshotArn"]
+    world.after(1000)
     for number in range(5):
+        copy(world, near, f"near-{number}", region=FAR)
         copy(world, arn, f"copy-{number}", region=FAR, KmsKeyId=local)
     with refused("SnapshotQuotaExceeded", "Cannot copy more than 5 snapshots across regions"):
         copy(world, arn, "copy-5", region=FAR, KmsKeyId=local)
     copy(world, arn, "elsewhere", region="eu-north-1", KmsKeyId=world.keys.add("north", TARGET, "eu-north-1"))
     copy(world, arn, "other-account", SOURCE, FAR, KmsKeyId=far)
-    for number in range(6):
-        copy(world, arn, f"near-{number}", KmsKeyId=world.keys.add("near", TARGET, REGION))
     delete(world, "copy-0", TARGET, FAR)
     copy(world, arn, "copy-5", region=FAR, KmsKeyId=local)
 
