@@ -376,7 +376,7 @@ def _as_statements(grant: Any) -> list[dict[str, Any]]:
     statement: dict[str, Any] = {
         "Sid": f"Grant{grant.id}",
         "Effect": "Allow",
-        "Principal": _grantee(grant.grantee_principal),
+        "Principal": {"AWS": grant.grantee_principal},
         "Action": [f"kms:{operation}" for operation in grant.operations],
         "Resource": "*",
     }
@@ -395,13 +395,8 @@ def _as_statements(grant: Any) -> list[dict[str, Any]]:
     retiring = {
         "Sid": f"Retire{grant.id}",
         "Effect": "Allow",
-        "Principal": _grantee(grant.retiring_principal),
+        "Principal": {"AWS": grant.retiring_principal},
         "Action": "kms:RetireGrant",
         "Resource": "*",
     }
     return [statement, retiring]
-
-
-def _grantee(principal: str) -> dict[str, str]:
-    """Name whom a grant is for: a service that made it for itself, or a role, user or account."""
-    return {"Service" if principal.endswith((".amazonaws.com", ".amazonaws.com.cn")) else "AWS": principal}

@@ -331,6 +331,34 @@ def test_the_source_s_role_copies_an_automated_snapshot_away_and_shares_it_2_2(c
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
 
 
+def test_a_default_key_opens_to_its_account_without_a_word_and_to_nobody_else_2_1(clouds: Clouds) -> None:
+    """aws-facts 2.1, 2.2: under aws/rds nothing is shared; its owner copies it under a key that can be shared."""
+    clouds.rds(SOURCE, HERE).create_db_cluster(
+        DBClusterIdentifier="legacy",
+        Engine="aurora-mysql",
+        MasterUsername="admin",
+        MasterUserPassword="correct-horse",
+        StorageEncrypted=True,
+        KmsKeyId="alias/aws/rds",
+        DBSubnetGroupName="databases",
+    )
+    clouds.sandbox.clock.advance(1000)
+    backup = clouds.sandbox.take_backup_snapshot("legacy", SOURCE, HERE)
+    clouds.rds(SOURCE, HERE).create_db_cluster_snapshot(
+        DBClusterIdentifier="legacy", DBClusterSnapshotIdentifier="legacy"
+    )
+    clouds.sandbox.clock.advance(1000)
+    code, message = refusal(lambda: clouds.share("legacy", SOURCE, HERE))
+    assert (code, "default service key" in message) == ("InvalidDBClusterSnapshotStateFault", True)
+    rds = clouds.acting(
+        clouds.source_role, allow("rds:*"), *using(clouds.share_key, ["kms:DescribeKey"], FAR), region=FAR
+    )
+    for snapshot in (backup, snapshot_arn("legacy", SOURCE, HERE)):
+        name = copy(rds, snapshot, clouds.share_key)
+        clouds.sandbox.clock.advance(1000)
+        clouds.share(name, SOURCE, FAR)
+
+
 def restore_shared(clouds: Clouds, snapshot: str) -> None:
     """The target's role restores another account's snapshot under a local key; nothing less than this passes."""
     restored = f"arn:aws:rds:{FAR}:{TARGET}:cluster:restored"
@@ -472,7 +500,7 @@ def test_a_session_acts_in_the_account_of_its_role_11(clouds: Clouds) -> None:
     given = {"RoleArn": role, "RoleSessionName": "op-1", "ExternalId": "sesame"}
     session = clouds.session(sts.assume_role(**given)["Credentials"])
     rds = session.client("rds", endpoint_url=clouds.sandbox.url)
-    found = rds.describe_db_clusters()["DBClusters"]
+    found = rds.describe_db_clusters(DBClusterIdentifier="shop")["DBClusters"]
     assert [cluster["DBClusterArn"] for cluster in found] == [f"arn:aws:rds:{HERE}:{SOURCE}:cluster:shop"]
     assert refusal(lambda: rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="manual"))[0] == "AccessDenied"
     identity = session.client("sts", endpoint_url=clouds.sandbox.url).get_caller_identity()
