@@ -89,9 +89,7 @@ class EngineAdapter(Protocol):
     def log_position(self, data: Path) -> LogPosition:
         """Return how far the log goes now: all that was acknowledged is before it. Must be cheap."""
 
-    def roll_forward(
-        self, start: Callable[[Sequence[str]], Place], past: Past, data: Path, until: LogPosition
-    ) -> None:
+    def roll_forward(self, start: Callable[[Sequence[str]], Place], past: Past, data: Path, until: LogPosition) -> None:
         """Bring ``data``, a copy of the past's base, to a position of its log; ``start`` runs a server on it."""
 
 

@@ -207,7 +207,11 @@ class MariaDb:
         return _number(newest), newest.stat().st_size
 
     def roll_forward(
-        self, start: Callable[[Sequence[str]], Place], past: Past, data: Path, until: LogPosition
+        self,
+        start: Callable[[Sequence[str]], Place],
+        past: Past,
+        data: Path,  # noqa: ARG002
+        until: LogPosition,
     ) -> None:
         """Replay the binary logs since the base, up to a position; an unfinished transaction there is rolled back."""
         begun = _logs(past.base)

@@ -175,9 +175,7 @@ class PostgreSql:
         """Return the real time: each commit record bears it, to the microsecond, before it is acknowledged."""
         return (time.time(),)
 
-    def roll_forward(
-        self, start: Callable[[Sequence[str]], Place], past: Past, data: Path, until: LogPosition
-    ) -> None:
+    def roll_forward(self, start: Callable[[Sequence[str]], Place], past: Past, data: Path, until: LogPosition) -> None:
         """Recover from the WAL, archived and current, up to the last commit at or before a time."""
         for folder in (past.data / "pg_wal", past.archive):  # in this order: a finished segment is the better one
             for segment in folder.iterdir():

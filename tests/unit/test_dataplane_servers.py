@@ -568,9 +568,7 @@ def rows_of(plane: DataPlane, name: str) -> list[int]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_rows_of_the_asked_time_come_back(
-    plane: DataPlane, volume: Callable[[str], str], engine: Engine
-) -> None:
+def test_the_rows_of_the_asked_time_come_back(plane: DataPlane, volume: Callable[[str], str], engine: Engine) -> None:
     """Aurora.Managing.Backups: to any point in time. Here between two rows of the same real second, too."""
     name = volume(f"pitr-{engine}")
     endpoint = shop(plane, engine, name)
