@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sandbox.core import Call, NotEmulated, Principal
+from sandbox.core import AwsError, Call, NotEmulated, Principal
 from sandbox.rds import ports
 from sandbox.rds.clusters import Clusters
 from sandbox.rds.copies import Copies
@@ -131,7 +131,28 @@ class RdsService:
         with self.kit.clock.busy():
             return operation(call)
 
-    # ---- for the authorizer and for EventBridge
+    # ---- for the authorizer, for Application Auto Scaling and for EventBridge
+
+    def check_scalable_target(self, call: Call) -> None:
+        """Refuse readers that scale where there is no cluster (Application Auto Scaling: ``cluster:<identifier>``)."""
+        params = call.params
+        if params["ServiceNamespace"] != "rds":
+            return
+        if params["ScalableDimension"] != "rds:cluster:ReadReplicaCount":
+            raise AwsError("ValidationException", "Unsupported service namespace, resource type or scalable dimension")
+        kind, _, name = params["ResourceId"].partition(":")
+        least, most = params.get("MinCapacity"), params.get("MaxCapacity")
+        if (
+            least is not None
+            and most is not None
+            and not 0 <= least <= most <= self.kit.quotas["ReadReplicasPerMaster"]
+        ):
+            raise AwsError(
+                "ValidationException", "The capacity must be from 0 to 15, the minimum not above the maximum."
+            )
+        with self.kit.lock:
+            if kind != "cluster" or self._clusters.find(self.kit.region(call), name) is None:
+                raise AwsError("ValidationException", f"DB cluster doesn't exist: {params['ResourceId']}")
 
     def resource_tags(self, arn: str) -> dict[str, str] | None:
         """Return a resource's tags (for aws:ResourceTag and rds:*-tag); None when there is no such resource."""

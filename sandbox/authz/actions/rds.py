@@ -269,6 +269,8 @@ _NAMED = {
     "RebootDBInstance": ("db", "DBInstanceIdentifier"),
     "DeleteDBClusterSnapshot": ("cluster-snapshot", "DBClusterSnapshotIdentifier"),
     "ModifyDBClusterSnapshotAttribute": ("cluster-snapshot", "DBClusterSnapshotIdentifier"),
+    # The backup's name is not in the request, which names the cluster's resource id.
+    "DeleteDBClusterAutomatedBackup": ("cluster-auto-backup", "DBClusterAutomatedBackupsArn"),
     "DeleteDBClusterEndpoint": ("cluster-endpoint", "DBClusterEndpointIdentifier"),
     "DescribeDBClusterEndpoints": ("cluster", "DBClusterIdentifier"),
     "ModifyDBClusterEndpoint": ("cluster-endpoint", "DBClusterEndpointIdentifier"),
