@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -457,3 +458,15 @@ def test_the_rows_of_the_asked_second_come_back_from_real_servers(engine: str) -
             }
             assert back("gone", **gone, RestoreToTime=times[2]) == [0, 1, 2]
     clock.close()
+
+
+def test_where_time_flows_the_data_plane_is_told_of_it_often() -> None:
+    plane, clock = Plane(), VirtualClock(scale=100)
+    try:
+        RdsService(clock, data_plane=plane, keys=lambda *_: None, secrets=Secrets(), network=Network())
+        clock.sleep(20)
+        steps = [(after - before).total_seconds() for before, after in itertools.pairwise(plane.marks)]
+        assert len(steps) >= 2
+        assert min(steps) >= 2, "20 ms of real time"
+    finally:
+        clock.close()
