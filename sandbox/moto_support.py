@@ -48,6 +48,7 @@ class Moto:
 
     services = frozenset(
         {
+            "application-autoscaling",
             "cloudwatch",
             "dynamodb",
             "ec2",
