@@ -53,7 +53,7 @@ locals {
         Resource = "*"
       },
       {
-        Sid      = "State" # a transaction is authorized as the calls that it is made of
+        Sid      = "State" # a transaction is authorized as the calls that it is made of; nothing is ever deleted
         Effect   = "Allow"
         Action   = concat(["dynamodb:GetItem", "dynamodb:UpdateItem"], contains(local.record_makers, key) ? ["dynamodb:PutItem"] : [])
         Resource = aws_dynamodb_table.state.arn
@@ -73,27 +73,6 @@ locals {
       },
     ]
   }
-
-  # What several operations share has items of its own beside the records, under reserved keys: made and deleted by who
-  # copies, releases and cleans up. Records themselves nobody deletes.
-  shared_item_statements = [
-    {
-      Sid      = "SharedItems"
-      Effect   = "Allow"
-      Action   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
-      Resource = aws_dynamodb_table.state.arn
-      Condition = {
-        "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["copy#*", "lane#*", "share#*", "wait#*"] }
-        Null                      = { "dynamodb:LeadingKeys" = "false" } # without keys "for all" would hold
-      }
-    },
-    {
-      Sid      = "WakeWhoWaits" # a task token is the permission: there are no resources to name
-      Effect   = "Allow"
-      Action   = ["states:SendTaskSuccess"]
-      Resource = "*"
-    },
-  ]
 
   # The first state claims an operation; the last one records a failure of which nothing else did.
   record_makers = ["snapshot_check", "sns_notification"]
@@ -215,6 +194,17 @@ locals {
     },
   ]
 
+  # Whoever gives a lane back wakes the operation that waits for it. A task token is the permission: Step Functions has no
+  # resource to name.
+  lane_statements = [
+    {
+      Sid      = "WakeWhoWaits"
+      Effect   = "Allow"
+      Action   = ["states:SendTaskSuccess"]
+      Resource = "*"
+    },
+  ]
+
   master_secret_statements = [
     {
       Sid      = "MasterSecret"
@@ -270,7 +260,7 @@ locals {
       {
         Sid      = "LookUp"
         Effect   = "Allow"
-        Action   = ["rds:DescribeDBClusterSnapshotAttributes", "rds:DescribeDBClusterSnapshots"]
+        Action   = ["rds:DescribeDBClusterSnapshots"]
         Resource = "*"
       },
       {
@@ -302,7 +292,7 @@ locals {
         Resource  = local.own_key_arns.anywhere
         Condition = local.through_rds.anywhere
       },
-    ], local.storage_key_statements.anywhere, local.source_key_statements.anywhere, local.source_access_statements, local.shared_item_statements)
+    ], local.storage_key_statements.anywhere, local.source_key_statements.anywhere, local.source_access_statements, local.lane_statements)
 
     check_copy_status = concat([
       {
@@ -526,7 +516,7 @@ locals {
         Resource  = "${local.rds_arn}:cluster:*"
         Condition = local.only_ours
       },
-    ], local.delete_copies_statements, local.source_access_statements, local.shared_item_statements)
+    ], local.delete_copies_statements, local.source_access_statements, local.lane_statements)
 
     compensate = concat([
       {
@@ -548,7 +538,7 @@ locals {
         Action   = ["rds:DeleteDBCluster"]
         Resource = "${local.rds_arn}:cluster-snapshot:*"
       },
-    ], local.delete_copies_statements, local.source_access_statements, local.shared_item_statements)
+    ], local.delete_copies_statements, local.source_access_statements, local.lane_statements)
 
     sns_notification = [
       {

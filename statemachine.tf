@@ -28,18 +28,17 @@ locals {
   machine_log_group = "/aws/vendedlogs/states/${local.deployment}"
 
   # What an operation adds to the execution's history if every phase lasts to its deadline; Step Functions' limit is 25,000.
-  # A look is 9 events (task 5, choice 2, wait 2), one at the queue 13 (a wait for a task token, then the next try). Waits grow
-  # with the time that a phase has taken until they reach the cap (waits.py): the looks before that come on top.
-  # A route has at most three copies, and goes to another region once, which is the copy that queues.
-  phases           = { for phase, times in { cluster = 1, configure = 1, instance = 2, compensate = 1 } : phase => times * var.deadlines[phase] }
-  looks_before_cap = 40 * log(var.waits.cap_seconds / var.waits.floor_seconds, 2.718)
-  copy_cap_seconds = 300
-  most_history_events = (
-    9 * (sum(values(local.phases)) / var.waits.cap_seconds + 5 * local.looks_before_cap) +
-    9 * 3 * (var.deadlines.copy / local.copy_cap_seconds + 4 * log(local.copy_cap_seconds / var.waits.floor_seconds, 2.718)) +
-    13 * var.deadlines.queue / local.copy_cap_seconds +
-    500 # states that are entered once, and their retries
-  )
+  # A look is 9 events: task 5, choice 2, wait 2. Waits grow with the time that a phase has taken until they reach their cap
+  # (waits.py), by a share of it: the looks before that come on top. A route has at most three copies, and goes to another region
+  # once, which is the copy that queues; a look there is the next try to start it.
+  looks = {
+    phases = sum([for phase, times in { cluster = 1, configure = 1, instance = 2, compensate = 1 } :
+      times * (var.deadlines[phase] / var.waits.cap_seconds + log(var.waits.cap_seconds / var.waits.floor_seconds, 2.718) / 0.025)
+    ])
+    copies = 3 * (var.deadlines.copy / 300 + log(300 / var.waits.floor_seconds, 2.718) / 0.25)
+    queue  = var.deadlines.queue / 300 + log(300 / 60, 2.718) / 0.05
+  }
+  most_history_events = 9 * sum(values(local.looks)) + 500 # for the states that are entered once, and retries
 }
 
 resource "aws_sfn_state_machine" "this" {

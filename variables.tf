@@ -433,7 +433,7 @@ variable "waits" {
   EOT
   type = object({
     floor_seconds = optional(number, 15)
-    cap_seconds   = optional(number, 180)
+    cap_seconds   = optional(number, 240)
   })
   default  = {}
   nullable = false
@@ -455,7 +455,7 @@ variable "deadlines" {
     - `compensate`: until a failed operation is cleaned up
   EOT
   type = object({
-    queue      = optional(number, 86400)
+    queue      = optional(number, 172800)
     copy       = optional(number, 86400)
     cluster    = optional(number, 86400)
     configure  = optional(number, 7200)

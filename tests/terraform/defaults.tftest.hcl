@@ -75,9 +75,9 @@ run "environment_of_functions" {
       ARP_TAGS                     = "{}"
       ARP_RECORD_TTL_DAYS          = "90"
       ARP_WAIT_FLOOR_SECONDS       = "15"
-      ARP_WAIT_CAP_SECONDS         = "180"
+      ARP_WAIT_CAP_SECONDS         = "240"
       ARP_COPY_LANES               = "5"
-      ARP_DEADLINES                = "{\"cluster\":86400,\"compensate\":14400,\"configure\":7200,\"copy\":86400,\"instance\":21600,\"queue\":86400}"
+      ARP_DEADLINES                = "{\"cluster\":86400,\"compensate\":14400,\"configure\":7200,\"copy\":86400,\"instance\":21600,\"queue\":172800}"
       ARP_DATABASE                 = "enabled"
       ARP_DB_CONNECT_TIMEOUT       = "10"
       ARP_EXTRA_CA_PEM             = ""
@@ -164,7 +164,7 @@ run "state_machine" {
 
   # In case every phase lasts to its deadline: Step Functions ends an execution at 25,000 history events.
   assert {
-    condition     = local.most_history_events > 20000 && local.most_history_events <= 25000
+    condition     = local.most_history_events > 24000 && local.most_history_events <= 25000
     error_message = "The default deadlines fit into an execution's history."
   }
 }

@@ -63,8 +63,8 @@ run "actions_of_each_step" {
         "rds:DescribeOrderableDBInstanceOptions",
       ])
       copy_snapshot = tolist([
-        "dynamodb:DeleteItem", "dynamodb:PutItem", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*",
-        "rds:AddTagsToResource", "rds:CopyDBClusterSnapshot", "rds:CrossRegionCommunication", "rds:DescribeDBClusterSnapshotAttributes",
+        "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*",
+        "rds:AddTagsToResource", "rds:CopyDBClusterSnapshot", "rds:CrossRegionCommunication",
         "rds:DescribeDBClusterSnapshots", "states:SendTaskSuccess",
       ])
       check_copy_status    = tolist(["rds:DescribeDBClusterSnapshots", "rds:DescribeEvents"])
@@ -82,11 +82,11 @@ run "actions_of_each_step" {
       ])
       verify_restore = tolist(["kms:Decrypt", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "secretsmanager:GetSecretValue"])
       cleanup = tolist([
-        "dynamodb:DeleteItem", "dynamodb:PutItem", "rds:DeleteDBClusterSnapshot", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters",
+        "rds:DeleteDBClusterSnapshot", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters",
         "rds:ModifyDBCluster", "states:SendTaskSuccess",
       ])
       compensate = tolist([
-        "dynamodb:DeleteItem", "dynamodb:PutItem", "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot", "rds:DeleteDBInstance",
+        "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot", "rds:DeleteDBInstance",
         "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "states:SendTaskSuccess",
       ])
       sns_notification = tolist(["kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"])
@@ -107,8 +107,7 @@ run "what_every_function_may" {
   assert {
     condition = alltrue([
       for key, policy in aws_iam_role_policy.step : sort(flatten([
-        for statement in jsondecode(policy.policy).Statement : statement.Action
-        if statement.Resource == aws_dynamodb_table.state.arn && statement.Sid != "SharedItems"
+        for statement in jsondecode(policy.policy).Statement : statement.Action if statement.Resource == aws_dynamodb_table.state.arn
         ])) == (
         contains(["snapshot_check", "sns_notification"], key) ?
         tolist(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]) :
@@ -132,33 +131,11 @@ run "what_every_function_may" {
       for policy in aws_iam_role_policy.step : [
         for statement in jsondecode(policy.policy).Statement : [
           for action in flatten([statement.Action]) :
-          !contains(["dynamodb:BatchWriteItem", "iam:PassRole", "kms:*", "rds:*", "rds:ModifyDBClusterSnapshotAttribute", "*"], action)
+          !contains(["dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "iam:PassRole", "kms:*", "rds:*", "rds:ModifyDBClusterSnapshotAttribute", "*"], action)
         ]
       ]
     ]))
-    error_message = "No role writes in batches, passes roles, shares snapshots of this account or has whole services."
-  }
-
-  assert {
-    condition = {
-      for key, policy in aws_iam_role_policy.step : key => [
-        for statement in jsondecode(policy.policy).Statement : statement if contains(flatten([statement.Action]), "dynamodb:DeleteItem")
-      ]
-      } == {
-      for key in keys(aws_iam_role_policy.step) : key => [
-        for statement in [{
-          Sid      = "SharedItems"
-          Effect   = "Allow"
-          Action   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
-          Resource = aws_dynamodb_table.state.arn
-          Condition = {
-            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["copy#*", "lane#*", "share#*", "wait#*"] }
-            Null                      = { "dynamodb:LeadingKeys" = "false" }
-          }
-        }] : statement if contains(["copy_snapshot", "cleanup", "compensate"], key)
-      ]
-    }
-    error_message = "Items are deleted by who copies and cleans up, and never a record."
+    error_message = "No role deletes items, passes roles, shares snapshots of this account or has whole services."
   }
 
   assert {

@@ -384,7 +384,7 @@ run "waits_out_of_order" {
   command = plan
 
   variables {
-    waits = { floor_seconds = 200 }
+    waits = { floor_seconds = 300 }
   }
 
   expect_failures = [var.waits]
@@ -465,7 +465,7 @@ run "deadlines_that_fit_with_longer_waits" {
 
   variables {
     deadlines = { cluster = 129600 }
-    waits     = { cap_seconds = 300 }
+    waits     = { cap_seconds = 400 }
   }
 }
 
