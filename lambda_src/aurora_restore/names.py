@@ -68,7 +68,12 @@ def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def bears_tags(described: Iterable[Mapping[str, Any]] | None, *, deployment: str, operation_id: str) -> bool:
-    """The resource with this TagList was made by this operation; another deployment may have one of the same id."""
+def bears_tags(
+    described: Iterable[Mapping[str, Any]] | None, *, deployment: str, operation_id: str | None = None
+) -> bool:
+    """The resource with this TagList was made by this operation, or by any of the deployment's if none is named.
+
+    Both tags count: another deployment may have an operation of the same id.
+    """
     found = {tag.get("Key"): tag.get("Value") for tag in described or ()}
-    return found.get(OPERATION_TAG) == operation_id and found.get(MANAGED_BY_TAG) == deployment
+    return operation_id in (None, found.get(OPERATION_TAG)) and found.get(MANAGED_BY_TAG) == deployment
