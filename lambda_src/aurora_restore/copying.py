@@ -1,8 +1,8 @@
 """Copies and shares of an operation: how they are come by, and how they are taken away again.
 
 Both may be needed by several operations at once, so each has an item that knows its owners (`shared_items`): whoever
-needs it joins first and leaves when it is done, and the last one to leave removes it. What a person has shared, or a
-snapshot without this deployment's tag, is never touched.
+needs it joins first and leaves when it is done, and the last one to leave removes it. A copy's own share has no item:
+it goes with the copy. What a person has shared, or a snapshot without this deployment's tag, is never touched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_restore import names
 from aurora_restore.engine.snapshots import Snapshots
-from aurora_restore.errors import AssumeRoleFailed, ResourceBusy, translate
+from aurora_restore.errors import AssumeRoleFailed, translate
 from aurora_restore.model import PlannedCopy, Record, Resource, ResourceState, SourceRole, iso, parse_time
 from aurora_restore.readiness import SNAPSHOT_GOING, in_flight, normal_status
 from aurora_restore.runtime import StepContext, logger
@@ -58,9 +58,13 @@ def _identifier(snapshot_arn: str) -> str:
 def just_shared(record: Record, snapshot_arn: str, now: datetime) -> bool:
     """The snapshot was shared by this operation a moment ago: that it is not found may pass."""
     share = record.resource(SHARE, snapshot_arn)
-    if share is None or share.created_at is None:
-        return False
-    return now - parse_time(share.created_at) < ARRIVES_WITHIN
+    finished = (
+        record.timings[copy.phase].ready_at
+        for copy in record.planned.copies
+        if copy.share and copy.arn == snapshot_arn and copy.phase in record.timings
+    )
+    moments = [share.created_at if share else None, *finished]
+    return any(moment and now - parse_time(moment) < ARRIVES_WITHIN for moment in moments)
 
 
 class Copying:
@@ -139,8 +143,11 @@ class Copying:
 
     # shares
 
-    def share(self, snapshot_arn: str) -> None:
-        """Share a snapshot of the source account with the deployment's; a person's own share of it stays as it is."""
+    def share(self, snapshot_arn: str) -> bool:
+        """Share a snapshot of the source account with the deployment's; a person's own share of it stays as it is.
+
+        False while another operation withdraws its share of it, or may still do so.
+        """
         ctx = self._ctx
         _, _, _, region, account, _, _ = snapshot_arn.split(":", 6)
         identifier = _identifier(snapshot_arn)
@@ -153,18 +160,19 @@ class Copying:
         # The look comes before the item: what the pipeline shares has its item before it is shared.
         if ctx.settings.account not in snapshots.shared_with(identifier):
             if not self.items.join(key, ctx.operation_id, ctx.now, gone=True):
-                raise ResourceBusy(f"The share of {snapshot_arn} is being withdrawn by another operation")
+                return False
             snapshots.share(identifier, ctx.settings.account)
             event = "share_added"
         elif self.items.join_existing(key, ctx.operation_id):
             event = "share_joined"
         elif self.items.settled(key, ctx.now):
             self.save("share_found", replace(known, state=ResourceState.FOREIGN))
-            return
+            return True
         else:
-            raise ResourceBusy(f"The share of {snapshot_arn} is being withdrawn by another operation")
+            return False
         if known.state is not ResourceState.CREATED:
             self.save(event, replace(known, state=ResourceState.CREATED, created_at=iso(ctx.now)))
+        return True
 
     # taking away
 

@@ -32,6 +32,7 @@ from aurora_restore.runtime import Handler, StepContext, Verdict, refuse_late, s
 from aurora_restore.shared_items import WAITER_GRACE, Lanes, copy_key
 
 PHASE: Final = "CopySnapshots"
+SHARE_PHASE: Final = "share"
 
 
 # --- PrepareCopies --------------------------------------------------------------------------------------------------
@@ -40,9 +41,13 @@ PHASE: Final = "CopySnapshots"
 @step()
 def _prepare(ctx: StepContext) -> Verdict:
     plan = ctx.record.planned
-    if plan.route.share_snapshot:
-        Copying(ctx).share(plan.snapshot_arn)
-    return {"shared": plan.route.share_snapshot, "copies": len(plan.copies)}
+    if plan.route.share_snapshot and not Copying(ctx).share(plan.snapshot_arn):
+        return _wait(
+            ctx, SHARE_PHASE, "BLOCKED", f"another operation's share of {plan.snapshot_arn} is being withdrawn"
+        )
+    if ctx.record.status is Status.QUEUED:
+        ctx.update("queue_left", lambda record: _out_of_queue(record, SHARE_PHASE, iso(ctx.now)))
+    return _verdict("READY", 0, f"{len(plan.copies)} copies to make", SHARE_PHASE)
 
 
 # --- StartCopy ------------------------------------------------------------------------------------------------------
@@ -68,14 +73,16 @@ def _start(ctx: StepContext) -> Verdict:
     found = snapshots.find(copy.identifier)
     going = found is not None and normal_status(found.get("Status")) in SNAPSHOT_GOING
     if going or not copying.items.join(copy_key(copy.arn), ctx.operation_id, ctx.now, gone=found is None):
-        return _wait(ctx, copy, "BLOCKED", f"{copy.identifier} is being deleted; it is copied anew after that")
+        return _wait(
+            ctx, copy.queue_phase, "BLOCKED", f"{copy.identifier} is being deleted; it is copied anew after that"
+        )
     if found is not None:
         return _joined(ctx, copying, copy, intent, found)
 
     if copy.cross_region:
         taken = _take_lane(ctx, copying, copy)
         if taken is not None:
-            return _wait(ctx, copy, "QUEUED", taken)
+            return _wait(ctx, copy.queue_phase, "QUEUED", taken)
     try:
         found = snapshots.copy(copy_parameters(copy, ctx.tags))
     except ClientError as error:
@@ -87,7 +94,7 @@ def _start(ctx: StepContext) -> Verdict:
         if limit_reached(error):
             # The lane stays taken: the place in front of the deployment's other operations is not given up.
             said = str(error.response["Error"].get("Message", ""))
-            return _wait(ctx, copy, "BLOCKED", f"copies of others are in flight to {copy.region}: {said}")
+            return _wait(ctx, copy.queue_phase, "BLOCKED", f"copies of others are in flight to {copy.region}: {said}")
         ours = refusal(error, copy)
         if not isinstance(ours, Throttled):  # after that it may have begun all the same
             copying.leave_lane(copying.turn(copy))
@@ -119,23 +126,16 @@ def _begun(ctx: StepContext, copy: PlannedCopy, intent: Resource, event: str, de
 
         def begun(record: Record) -> Record:
             refuse_late(record, ctx.step)
-            record = _out_of_queue(record.with_resource(made), copy, iso(ctx.now))
+            record = _out_of_queue(record.with_resource(made), copy.queue_phase, iso(ctx.now))
             timing = record.timings.get(copy.phase) or PhaseTiming(iso(ctx.now))
-            return replace(record.with_timing(copy.phase, timing), status=Status.IN_PROGRESS, phase=PHASE)
+            return replace(record.with_timing(copy.phase, timing), phase=PHASE)
 
         queued = ctx.record.timings.get(copy.queue_phase)
         told = {"arn": copy.arn, "source": copy.source_arn, **details}
         ctx.update(event, begun, told)
         if queued is not None and queued.ready_at is None:
             metrics.phase_ready(ctx.settings.deployment, "queue", queued.elapsed(ctx.now), ctx.now)
-    return _verdict(copy, "STARTED", 0, f"{copy.identifier} is being copied to {copy.account}, {copy.region}")
-
-
-def _out_of_queue(record: Record, copy: PlannedCopy, now: str) -> Record:
-    queued = record.timings.get(copy.queue_phase)
-    if queued is None or queued.ready_at is not None:
-        return record
-    return record.with_timing(copy.queue_phase, replace(queued, ready_at=now))
+    return _verdict("STARTED", 0, f"{copy.identifier} is being copied to {copy.account}, {copy.region}", copy.phase)
 
 
 def _take_lane(ctx: StepContext, copying: Copying, copy: PlannedCopy) -> str | None:
@@ -160,30 +160,38 @@ def _take_lane(ctx: StepContext, copying: Copying, copy: PlannedCopy) -> str | N
     return f"all {copying.limit} lanes to {copy.account}, {copy.region}, are taken or waited for (in flight: {busy})"
 
 
-def _wait(ctx: StepContext, copy: PlannedCopy, state: str, why: str) -> Verdict:
-    """Wait for the copy's turn, which has a deadline of its own."""
-    before = ctx.record.timings.get(copy.queue_phase)
+def _wait(ctx: StepContext, phase: str, state: str, why: str) -> Verdict:
+    """Wait for one's turn, which has a deadline of its own."""
+    before = ctx.record.timings.get(phase)
     timing = replace(before or PhaseTiming(iso(ctx.now)), status=state, ready_at=None)
     elapsed, deadline = timing.elapsed(ctx.now), ctx.settings.deadlines["queue"]
     if timing != before or ctx.record.status is not Status.QUEUED:
 
         def queued(record: Record) -> Record:
             refuse_late(record, ctx.step)
-            return replace(record.with_timing(copy.queue_phase, timing), status=Status.QUEUED, phase=PHASE)
+            return replace(record.with_timing(phase, timing), status=Status.QUEUED, phase=PHASE)
 
-        ctx.update("copy_queued", queued, {"copy": copy.identifier, "reason": why})
+        ctx.update("copy_queued", queued, {"phase": phase, "reason": why})
     if elapsed >= deadline:
         raise CopyTimedOut(
-            f"The copy {copy.identifier} waited {round(elapsed)} s for its turn, the deadline is {deadline} s; "
-            f"last seen: {why}",
-            details={"phase": copy.queue_phase, "status": state},
+            f"Phase {phase!r} waited {round(elapsed)} s for its turn, the deadline is {deadline} s; last seen: {why}",
+            details={"phase": phase, "status": state},
         )
     wait = waits.turn_wait(elapsed, remaining=deadline - elapsed, woken=state == "QUEUED")
-    return _verdict(copy, state, wait, why)
+    return _verdict(state, wait, why, phase)
 
 
-def _verdict(copy: PlannedCopy, state: str, wait: int, detail: str) -> dict[str, Any]:
-    return {"state": state, "wait_seconds": wait, "phase": copy.phase, "detail": detail}
+def _out_of_queue(record: Record, phase: str, now: str) -> Record:
+    """The record of an operation whose turn it is, if it had to wait for it."""
+    record = replace(record, status=Status.IN_PROGRESS)
+    queued = record.timings.get(phase)
+    if queued is None or queued.ready_at is not None:
+        return record
+    return record.with_timing(phase, replace(queued, ready_at=now))
+
+
+def _verdict(state: str, wait: int, detail: str, phase: str) -> dict[str, Any]:
+    return {"state": state, "wait_seconds": wait, "phase": phase, "detail": detail}
 
 
 # --- WaitForLane ----------------------------------------------------------------------------------------------------
@@ -214,7 +222,9 @@ def _finish(ctx: StepContext) -> Verdict:
         copying.leave_lane(copying.turn(copy))
     ctx.update("copy_available", details={"arn": copy.arn})
     if copy.share:
-        copying.share(copy.arn)
+        # Nothing is recorded: the share is the deployment's own, and goes with the copy.
+        copying.snapshots(copy.account, copy.region).share(copy.identifier, ctx.settings.account)
+        ctx.update("share_added", details={"arn": copy.arn})
     return {"copy": copy.identifier, "arn": copy.arn, "shared": copy.share}
 
 
