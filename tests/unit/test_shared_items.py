@@ -352,8 +352,12 @@ class OwnerRaces(Races):
         if how is Left.KEPT:
             assert self.kept
 
-    @rule(who=st.sampled_from(OPERATIONS), other=st.sampled_from(OPERATIONS), joins=st.booleans())
-    def leave_while_another_acts(self, who: str, other: str, joins: bool) -> None:
+    @rule(
+        who=st.sampled_from(OPERATIONS),
+        other=st.sampled_from(OPERATIONS),
+        what=st.sampled_from(["join", "leave", "keep"]),
+    )
+    def leave_while_another_acts(self, who: str, other: str, what: str) -> None:
         """Between the leaver's two writes: no removal under a new owner, and one when both leave."""
         if who == other:
             return
@@ -361,9 +365,11 @@ class OwnerRaces(Races):
         answers: list[Left] = []
 
         def act() -> None:
-            if not joins:
+            if what != "join":
+                keep = what == "keep" and other in self.owners
                 self.owners -= {other}
-                answers.append(self.plain.leave(KEY, other, self.now))
+                self.kept = self.kept or keep
+                answers.append(self.plain.leave(KEY, other, self.now, keep=keep))
             elif self.plain.join(KEY, other, self.now, gone=False):
                 self.owners.add(other)
                 self.exists = True
