@@ -120,6 +120,13 @@ class World:
             ]
         return found
 
+    def delete_copies(self) -> None:
+        """Delete them all."""
+        for copy in self.copies():
+            if copy["Status"] != "deleting":
+                rds = self.client("rds", copy["account"], copy["region"])
+                rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy["DBClusterSnapshotIdentifier"])
+
     def reserved_items(self, deployment: Deployment) -> list[str]:
         """The keys of the state table's items that are no operation's record and still hold somebody or something.
 
