@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.authz.decisions import AuthorizationNotModelled
 from sandbox.authz.needs import Need, anywhere, arn, text
+from sandbox.core import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
 
 def _key(call: Call, sources: Sources, key_id: str) -> tuple[str, Context]:
-    """Name the key that an id, alias or ARN means; a key that does not exist is asked about under the id given."""
+    """Name the key that an id, alias or ARN means; a key that does not exist is asked about under the id given.
+
+    An alias is not what is authorized: one that leads to no key is not found, whoever asks (KMS: NotFoundException).
+    """
     key = sources.key(key_id, call.region, call.account)
     if key is not None:
         return key.arn, key.context
-    return (key_id if key_id.startswith("arn:") else arn(call, "kms", f"key/{key_id.removeprefix('alias/')}")), {}
+    if key_id.startswith("alias/"):
+        raise AwsError("NotFoundException", f"Alias {arn(call, 'kms', key_id)} is not found.")
+    return (key_id if key_id.startswith("arn:") else arn(call, "kms", f"key/{key_id}")), {}
 
 
 def _encryption_context(params: Mapping[str, Any], member: str = "EncryptionContext") -> Context:
