@@ -55,7 +55,7 @@ def plan(
     expected |= {copy.phase: 0 for copy in facts.copies if _done(facts, copy)}
     instances = tuple(_instances(request))
     storage_type = request.storage_type or str(snapshot.get("StorageType") or "aurora")
-    kms_key_id, key_warnings = _key(request, facts, source, settings)
+    kms_key_id, key_warnings, key_reason = _key(request, facts, source, settings)
     return Plan(
         engine=str(snapshot["Engine"]),
         engine_version=wanted_version(request, snapshot),
@@ -89,7 +89,7 @@ def plan(
         instances=instances,
         expected_seconds=expected,
         warnings=(*facts.warnings, *key_warnings, *_warnings(request, facts, source, settings, now)),
-        steps=tuple(_steps(request, facts, source, instances, expected, kms_key_id, settings)),
+        steps=tuple(_steps(request, facts, source, instances, expected, (kms_key_id, key_reason), settings)),
     )
 
 
@@ -320,24 +320,29 @@ _UNDER: Final[Mapping[KeyKind, str]] = {
 }
 
 
-def _key(request: Request, facts: Facts, source: SourceFacts, settings: Settings) -> tuple[str | None, list[str]]:
-    """The key of the restored cluster, with what is to be said of it; None only for a key that AWS owns."""
+def _key(
+    request: Request, facts: Facts, source: SourceFacts, settings: Settings
+) -> tuple[str | None, list[str], str | None]:
+    """The key of the restored cluster, None only for one that AWS owns; warnings about it; why it is this one."""
     kind = source.key.kind if source.key else KeyKind.NONE
     own, key = source.kms_key, facts.target_key
     if key is None:
         raise ValueError("facts without the target's key have a finding that says why")
     if request.kms_key_id is not None:
         if key.account != settings.account:
-            return key.arn, [f"The key {key.arn} is of account {key.account}: who can take it away takes the data."]
+            return (
+                key.arn,
+                [f"The key {key.arn} is of account {key.account}: who can take it away takes the data."],
+                None,
+            )
         if not key.customer_managed:
-            return key.arn, [f"The key {key.arn} is managed by AWS: snapshots under it can never be shared."]
-        return key.arn, []
+            return key.arn, [f"The key {key.arn} is managed by AWS: snapshots under it can never be shared."], None
+        return key.arn, [], None
     if own is not None and own.arn == key.arn:
-        return key.arn, []
+        return key.arn, [], None
     if not request.require_local_customer_key and source.encrypted and not facts.copies:
-        return own.arn if own else None, [f"The snapshot {_UNDER[kind]}, and the restored cluster keeps it."]
-    told = f"The snapshot {_UNDER[kind]}: the restored cluster is under the deployment's key, {key.arn}"
-    return key.arn, [f"{told}; kms_key_id names another one."]
+        return own.arn if own else None, [f"The snapshot {_UNDER[kind]}, and the restored cluster keeps it."], None
+    return key.arn, [], f"The snapshot {_UNDER[kind]}: the deployment's key is taken; kms_key_id names another one"
 
 
 def _warnings(request: Request, facts: Facts, source: SourceFacts, settings: Settings, now: datetime) -> Iterator[str]:
@@ -381,14 +386,17 @@ def _steps(
     source: SourceFacts,
     instances: tuple[PlannedInstance, ...],
     expected: Mapping[str, int],
-    kms_key_id: str | None,
+    key_and_why: tuple[str | None, str | None],
     settings: Settings,
 ) -> Iterator[PlanStep]:
     writer, *readers = instances
     snapshot = source.described
 
-    def here(name: str, action: str, expected_seconds: int, key: str | None = None) -> PlanStep:
-        return PlanStep(name, action, expected_seconds, account=settings.account, region=settings.region, key=key)
+    def here(
+        name: str, action: str, expected_seconds: int, key: str | None = None, reason: str | None = None
+    ) -> PlanStep:
+        where = {"account": settings.account, "region": settings.region}
+        return PlanStep(name, action, expected_seconds, **where, key=key, reason=reason)
 
     yield from _copy_steps(facts, source, expected, settings)
     yield here(
@@ -396,7 +404,7 @@ def _steps(
         f"restore {_restored(facts, source)} as {request.target_cluster_id}, {snapshot['Engine']} "
         f"{wanted_version(request, snapshot)}",
         expected["cluster"],
-        kms_key_id,
+        *key_and_why,
     )
     yield here(
         "ConfigureCluster",

@@ -87,7 +87,9 @@ def test_every_plan_has_one_writer_and_keeps_the_snapshots_version(
     assert made.engine_version == VERSION
     assert made.storage_type == storage
     assert made.kms_key_id == (SNAPSHOT_KEY_ARN if encrypted else KEY_ARN)
-    assert bool(made.warnings) is not encrypted
+    assert not made.warnings
+    restored = next(step for step in made.steps if step.name == "RestoreCluster")
+    assert bool(restored.reason) is not encrypted, "why it is under another key than its snapshot"
     assert set(made.expected_seconds) >= {"cluster", "configure", "writer", "readers"}
     assert Plan.from_mapping(made.to_mapping()) == made
 
