@@ -37,8 +37,13 @@ WITHOUT_SOURCE = {"target_cluster_id": "never-made"}
         ({"snapshot_identifier": "no-such-snapshot"}, "ARP-SNAP-CHECK-001", "no-such-snapshot"),
         (
             {"snapshot_identifier": "arn:aws:rds:us-east-1:111122223333:cluster-snapshot:elsewhere"},
-            "ARP-SNAP-CHECK-006",
+            "ARP-SNAP-CHECK-001",
             "us-east-1",
+        ),
+        (
+            {"snapshot_identifier": "arn:aws:rds:eu-west-1:999900001111:cluster-snapshot:theirs"},
+            "ARP-SNAP-CHECK-006",
+            "999900001111",
         ),
         ({"db_instance_class": "db.r99.gigantic"}, "ARP-RESTORE-006", "db.r99.gigantic"),
         ({"db_parameter_group_name": "no-such-group"}, "ARP-RESTORE-005", "no-such-group"),
