@@ -339,8 +339,8 @@ variable "waits" {
     - `floor_seconds`, `cap_seconds`: shortest and longest wait
   EOT
   type = object({
-    floor_seconds = optional(number, 15)
-    cap_seconds   = optional(number, 60)
+    floor_seconds = optional(number, 10)
+    cap_seconds   = optional(number, 300)
   })
   default  = {}
   nullable = false

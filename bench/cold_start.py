@@ -9,25 +9,16 @@ import sys
 import tempfile
 import time
 import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.result import Result, table
 from scripts import package
-from scripts.generate_docs import table
 from scripts.setup import LAMBDA_ENV
 
 RATIO_TARGET = 1.35
 SIZE_TARGET = 2_000_000
 DATABASE_STEPS = {"setup_db_users", "verify_restore"}
 BASE = 'import boto3; boto3.client("rds")'
-
-
-@dataclass
-class Result:
-    """A benchmark's section of the document, and the targets that it missed."""
-
-    text: str
-    missed: list[str] = field(default_factory=list)
 
 
 def seconds(python: str, code: str, folder: Path) -> float:

@@ -147,13 +147,14 @@ def normal_status(status: object) -> str:
     return str(status or "").strip().lower().replace("_", "-")
 
 
-def required_reads(phase: str) -> int:
+def required_reads(phase: str, *, change_seen: bool) -> int:
     """How many good reads in a row a phase needs.
 
     The first "available" after a Modify may still be the one from before it (CloudFormation probes, Terraform waits
-    30 seconds); a resource that has just been created has no such past.
+    30 seconds), unless a look before has seen the change under way (``change_seen``); a resource that has just been
+    created has no such past.
     """
-    return 2 if phase == "configure" else 1
+    return 2 if phase == "configure" and not change_seen else 1
 
 
 def cluster_restored(cluster: Described | None, *, seen: bool = False) -> Readiness:

@@ -32,11 +32,14 @@ def handler(ctx: StepContext) -> Verdict:
 
     elapsed = before.elapsed(ctx.now)
     reads = before.good_reads + 1 if judged.state is State.READY else 0
-    ready = reads >= required_reads(phase)
+    # The last look saw it pending: what is good now is not what was before the change.
+    change_seen = before.status is not None and before.good_reads == 0
+    required = required_reads(phase, change_seen=change_seen)
+    ready = reads >= required
     timing = replace(
         before,
         status=judged.status,
-        good_reads=min(reads, required_reads(phase)),
+        good_reads=min(reads, required),
         seen=before.seen or judged.status != NOT_FOUND,
         ready_at=before.ready_at or (iso(ctx.now) if ready else None),
     )
@@ -53,7 +56,7 @@ def handler(ctx: StepContext) -> Verdict:
 
     wait = 0
     if judged.state is State.READY and not ready:
-        wait = waits.CONFIRM
+        wait = waits.confirm(elapsed)
     elif not ready:
         wait = waits.next_wait(
             phase,
