@@ -232,11 +232,9 @@ class World:
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock(start=START)
-        self.random = random.Random(self.seed)  # noqa: S311  jitter, not a secret
+        self.random = random.Random(self.seed)
         self.faults = Faults()
-        self.tables = Tables(
-            ACCOUNT, REGION, {"State": ["operation_id"], "Audit": ["operation_id", "event_id"]}
-        )
+        self.tables = Tables(ACCOUNT, REGION, {"State": ["operation_id"], "Audit": ["operation_id", "event_id"]})
         self.calls: list[RdsCall] = []
         self.phases: dict[str, Phase] = {}
         self.invocations: Counter[str] = Counter()
@@ -327,9 +325,7 @@ class World:
             "db_subnet_group_name": "databases",
             "vpc_security_group_ids": ["sg-1"],
         }
-        started = self._states(
-            "StartExecution", stateMachineArn=MACHINE, name=operation_id, input=json.dumps(request)
-        )
+        started = self._states("StartExecution", stateMachineArn=MACHINE, name=operation_id, input=json.dumps(request))
         return self.states.execution(started["executionArn"])
 
     # ---- the port of the interpreter
@@ -405,16 +401,15 @@ class World:
         """Whether RDS is ready with a phase, by the package's own rules, past the client that counts."""
         if event["phase"].startswith("copy"):
             return lambda: self._copied(int(event["phase"].partition("-")[2] or 1))
+        from aurora_restore import runtime
         from aurora_restore.engine.aurora import Aurora
         from aurora_restore.readiness import State
         from aurora_restore.state import StateStore
-        from aurora_restore import runtime
 
         store: Any = self.tables
         plan = StateStore(store, runtime.settings()).load(event["operation_id"], event["execution_arn"]).planned
         direct: Any = _Direct(self)
         return lambda: Aurora(direct).observe(event["phase"], plan, seen=True)[0].state is State.READY
-
 
     def _copied(self, ordinal: int) -> bool:
         """The copies up to this one are available, in whichever region they are."""

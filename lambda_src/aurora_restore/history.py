@@ -3,7 +3,7 @@
 One item, ``stats#expected``, holds for each class of work (phase, engine, size of the volume; for copies also whether
 they cross a region) the number of operations, at most MEMORY, and the running mean of the logarithm of their seconds.
 Durations spread in ratios, not in seconds, hence the logarithm: one restore that took ten times as long moves the
-estimate as little as one that took a tenth. What a deployment has not seen yet is expected as the table in `waits` says.
+estimate as little as one that took a tenth. What a deployment has not seen is expected as the table in `waits` says.
 """
 
 from __future__ import annotations

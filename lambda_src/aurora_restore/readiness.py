@@ -178,6 +178,24 @@ def cluster_configured(cluster: Described | None, *, seen: bool = True) -> Readi
     return judged
 
 
+def instances_under_way(instances: Sequence[Described | None]) -> Readiness | None:
+    """PENDING when all instances are visible, none has gone wrong, and one is on its way; else None: look further."""
+    judged = [
+        _by_status(
+            instance.get("DBInstanceIdentifier", ""),
+            normal_status(instance.get("DBInstanceStatus")),
+            INSTANCE_USABLE,
+            INSTANCE_TRANSIENT,
+            INSTANCE_TERMINAL,
+            None,
+        )
+        for instance in instances
+        if instance is not None
+    ]
+    whole = all_ready(judged)
+    return whole if len(judged) == len(instances) and whole.state is State.PENDING else None
+
+
 def instance_ready(instance: Described | None, cluster: Described | None, *, seen: bool = False) -> Readiness:
     """One instance, with what its cluster says of it."""
     if instance is None:

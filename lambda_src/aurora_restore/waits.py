@@ -8,6 +8,7 @@ what takes long.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 FLOOR: Final = 10
@@ -20,7 +21,7 @@ STALE: Final = 30
 # Looked at later than at half of the expected time, what ends early is found minutes late: that costs the 95th
 # percentile more than all the looks that it saves. The share of the elapsed time costs half of itself in delay.
 _FIRST_LOOK: Final = 0.5
-_SHARE: Final = 0.015
+_SHARE: Final = 0.0125
 _QUEUED_SHARE: Final = 0.25
 
 
@@ -53,7 +54,7 @@ def next_wait(
 
 def confirm(elapsed: float) -> int:
     """Seconds until a good read that may still be one of before the change is confirmed by a second one."""
-    return max(CONFIRM, round(STALE - elapsed))
+    return max(CONFIRM, math.ceil(STALE - elapsed))
 
 
 def _pace(elapsed: float, expected: float) -> float:

@@ -169,7 +169,16 @@ class Aurora:
         return {instance["DBInstanceIdentifier"]: instance for page in pages for instance in page["DBInstances"]}
 
     def observe(self, phase: WaitPhase, plan: Plan, *, seen: bool) -> tuple[Readiness, Described | None]:
-        """The state of what a phase waits for, with the cluster as described."""
+        """The state of what a phase waits for, with the cluster as described, if there was a reason to look at it."""
+        found: Mapping[str, Described] = {}
+        if phase in {"writer", "readers"}:
+            found = self.instances(plan.target_cluster_id)
+            waited = [found.get(instance.identifier) for instance in plan.of_role(phase)]
+            # Half of the calls: a cluster has nothing to say before its instances are there, and not the only word
+            # when it goes wrong, since its instances show that, too.
+            under_way = readiness.instances_under_way(waited)
+            if under_way is not None:
+                return under_way, None
         cluster = self.cluster(plan.target_cluster_id)
         if phase == "cluster":
             return readiness.cluster_restored(cluster, seen=seen), cluster
@@ -178,7 +187,6 @@ class Aurora:
         whole = readiness.cluster_restored(cluster, seen=True)
         if whole.state is readiness.State.FAILED:
             return whole, cluster
-        found = self.instances(plan.target_cluster_id)
         if phase == "writer":
             return readiness.writer_ready(found.get(plan.writer.identifier), cluster, seen=seen), cluster
         judged = [readiness.instance_ready(found.get(reader.identifier), cluster, seen=seen) for reader in plan.readers]
