@@ -242,10 +242,10 @@ def run(seeds: int) -> Result:
 ## Waiting
 
 The state machine of `statemachine.asl.json` in the sandbox's interpreter on the virtual clock, with the real handlers;
-{seeds} restores per row, durations log-normal (sigma 0.25-0.30), an invocation takes {INVOCATION} s. Latency: the sum over
-the phases of (seen ready − was ready). Calls: all requests to RDS, preflight and changes included. Dollars: Step Functions
-and Lambda. Target: no fixed interval, run through the same loop, has both a lower mean latency and fewer RDS calls, and the
-mean latency is at most {LATENCY_TARGET:.1%} of the RDS time.
+{seeds} restores per row, durations log-normal (sigma 0.25-0.30) with fixed seeds, an invocation takes {INVOCATION} s.
+Latency: the sum over the phases of (seen ready - was ready). RDS calls: all requests, preflight and changes included.
+Dollars: Step Functions and Lambda. Target: no fixed interval, run through the same loop, has both a lower mean latency
+and fewer RDS calls, and the mean latency is at most {LATENCY_TARGET:.1%} of the RDS time.
 """
     for reference in REFERENCES:
         phases = [f"{reference.copy:g} min copy"] if reference.copy else []

@@ -104,7 +104,9 @@ class _Paginator:
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
 
-    def paginate(self, **params: Any) -> Iterator[Any]:
+    def paginate(self, PaginationConfig: Mapping[str, int] | None = None, **params: Any) -> Iterator[Any]:  # noqa: N803
+        if PaginationConfig:
+            params["MaxRecords"] = PaginationConfig["PageSize"]
         page = self._call(**params)
         yield page
         while marker := page.get("Marker"):
@@ -279,7 +281,7 @@ class World:
         }
         made = settings.Settings(**{**values, **self.settings})
         runtime.settings = lambda: made  # type: ignore[assignment]
-        runtime.sessions = lambda: self._aws  # type: ignore[assignment,return-value]
+        runtime.sessions = lambda: self._aws  # type: ignore[assignment]
 
     def _make_source(self) -> None:
         with self.clock.busy():

@@ -178,22 +178,12 @@ def cluster_configured(cluster: Described | None, *, seen: bool = True) -> Readi
     return judged
 
 
-def instances_under_way(instances: Sequence[Described | None]) -> Readiness | None:
-    """PENDING when all instances are visible, none has gone wrong, and one is on its way; else None: look further."""
-    judged = [
-        _by_status(
-            instance.get("DBInstanceIdentifier", ""),
-            normal_status(instance.get("DBInstanceStatus")),
-            INSTANCE_USABLE,
-            INSTANCE_TRANSIENT,
-            INSTANCE_TERMINAL,
-            None,
-        )
-        for instance in instances
-        if instance is not None
-    ]
-    whole = all_ready(judged)
-    return whole if len(judged) == len(instances) and whole.state is State.PENDING else None
+def under_way(statuses: Mapping[str, str | None]) -> Readiness | None:
+    """PENDING when each resource has a status known to pass by itself; None when any has another, or there is none."""
+    found = {name: status for name, status in statuses.items() if status is not None}
+    if not found or len(found) < len(statuses):
+        return None
+    return Readiness(State.PENDING, next(iter(found.values())), "; ".join(f"{n} is {s}" for n, s in found.items()))
 
 
 def instance_ready(instance: Described | None, cluster: Described | None, *, seen: bool = False) -> Readiness:

@@ -130,6 +130,20 @@ def refuse_another(record: Record, cluster: Described) -> None:
         raise ResourceVanished(f"{name} is another cluster now than the one that was restored")
 
 
+def glance(record: Record, phase: WaitPhase, listed: Mapping[str, str]) -> Readiness | None:
+    """PENDING when all that a phase waits for is listed as being on its way; else None: it must be looked at.
+
+    By resource id: another cluster that has taken the name over is not the one that is waited for.
+    """
+    plan, kind, waited = record.planned, "db-cluster", [record.planned.target_cluster_id]
+    if phase in {"writer", "readers"}:
+        kind, waited = "db-instance", [instance.identifier for instance in plan.of_role(phase)]
+    resources = {name: record.resource(kind, name) for name in waited}
+    return readiness.under_way(
+        {name: listed.get(resource.resource_id or "") if resource else None for name, resource in resources.items()}
+    )
+
+
 class Aurora:
     """Aurora through one RDS client."""
 
@@ -169,16 +183,7 @@ class Aurora:
         return {instance["DBInstanceIdentifier"]: instance for page in pages for instance in page["DBInstances"]}
 
     def observe(self, phase: WaitPhase, plan: Plan, *, seen: bool) -> tuple[Readiness, Described | None]:
-        """The state of what a phase waits for, with the cluster as described, if there was a reason to look at it."""
-        found: Mapping[str, Described] = {}
-        if phase in {"writer", "readers"}:
-            found = self.instances(plan.target_cluster_id)
-            waited = [found.get(instance.identifier) for instance in plan.of_role(phase)]
-            # Half of the calls: a cluster has nothing to say before its instances are there, and not the only word
-            # when it goes wrong, since its instances show that, too.
-            under_way = readiness.instances_under_way(waited)
-            if under_way is not None:
-                return under_way, None
+        """The state of what a phase waits for, with the cluster as described."""
         cluster = self.cluster(plan.target_cluster_id)
         if phase == "cluster":
             return readiness.cluster_restored(cluster, seen=seen), cluster
@@ -187,6 +192,9 @@ class Aurora:
         whole = readiness.cluster_restored(cluster, seen=True)
         if whole.state is readiness.State.FAILED:
             return whole, cluster
+        if phase == "readers" and not plan.readers:
+            return readiness.all_ready([]), cluster
+        found = self.instances(plan.target_cluster_id)
         if phase == "writer":
             return readiness.writer_ready(found.get(plan.writer.identifier), cluster, seen=seen), cluster
         judged = [readiness.instance_ready(found.get(reader.identifier), cluster, seen=seen) for reader in plan.readers]
