@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.result import Result, table
 from bench.waiting import REFERENCES
 from bench.world import world
 from sandbox.rds import Timings
@@ -88,3 +89,45 @@ def _peak(at: Sequence[float]) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
+
+
+def missed(drained: Drained) -> list[str]:
+    """The targets that a fleet misses."""
+    problems = []
+    if drained.failed:
+        problems.append(f"fleet of {drained.operations}: failed: {dict(drained.failed)}")
+    if drained.operations >= 100 and drained.rate > CALLS_TARGET:
+        problems.append(f"fleet of {drained.operations}: {drained.rate:.2f} RDS calls/s, above {CALLS_TARGET:g}")
+    return problems
+
+
+def run(fleets: Sequence[int]) -> Result:
+    """The table."""
+    found = [drain(operations) for operations in fleets]
+    rows = [
+        [
+            str(d.operations),
+            f"{d.rate:.2f}",
+            f"{d.peak:.2f}",
+            f"{d.calls / d.operations:.0f}",
+            f"{d.throttled}",
+            str(d.failed.total()),
+            f"{d.writes / d.operations:.0f}",
+            f"{d.seconds / 60:.0f} min",
+            f"{d.mean_seconds / 60:.0f} min",
+        ]
+        for d in found
+    ]
+    head = ["Operations", "RDS calls/s", "busiest minute", "calls each", "throttled calls", "failed operations"]
+    head += ["DynamoDB writes each", "drained in", "mean, turn included"]
+    text = f"""
+## Fleet
+
+So many same-region restores started in the same second, in one account and region whose RDS takes {RATE:g} calls a
+second and {BURST} at once (it publishes no limit; {RATE:g} have been seen). Quotas of clusters and instances are
+lifted. Writes: items written, two for one in a transaction. Target: at most {CALLS_TARGET:g} calls a second, and no
+operation fails of throttling.
+
+{table(head, rows)}
+"""
+    return Result(text, [problem for d in found for problem in missed(d)])
