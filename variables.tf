@@ -381,8 +381,8 @@ variable "deadlines" {
   }
 
   validation {
-    condition     = var.deadlines.cluster + var.deadlines.configure + 2 * var.deadlines.instance + var.deadlines.compensate <= 2600 * var.waits.cap_seconds
-    error_message = "deadlines are too long for waits.cap_seconds: each look is 9 history events, and at 25,000 Step Functions ends an execution at once, without clean-up or notification. Raise waits.cap_seconds."
+    condition     = var.deadlines.cluster + var.deadlines.configure + 2 * var.deadlines.instance + var.deadlines.compensate <= 1500 * var.waits.cap_seconds
+    error_message = "deadlines are too long for waits.cap_seconds: each look is 9 history events, some 250 looks of each phase are closer than the cap, and at 25,000 events Step Functions ends an execution at once, without clean-up or notification. Raise waits.cap_seconds."
   }
 }
 

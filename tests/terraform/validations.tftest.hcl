@@ -384,7 +384,17 @@ run "waits_out_of_order" {
   command = plan
 
   variables {
-    waits = { floor_seconds = 90 }
+    waits = { floor_seconds = 400 }
+  }
+
+  expect_failures = [var.waits]
+}
+
+run "waits_without_calls" {
+  command = plan
+
+  variables {
+    waits = { rds_calls_per_second = 0.5 }
   }
 
   expect_failures = [var.waits]
@@ -425,6 +435,7 @@ run "deadlines_that_outgrow_the_execution_history" {
 
   variables {
     deadlines = { cluster = 129600 }
+    waits     = { cap_seconds = 60 }
   }
 
   expect_failures = [var.deadlines]
@@ -435,7 +446,7 @@ run "deadlines_that_fit_with_longer_waits" {
 
   variables {
     deadlines = { cluster = 129600 }
-    waits     = { cap_seconds = 120 }
+    waits     = { cap_seconds = 150 }
   }
 }
 

@@ -20,8 +20,8 @@ CHECKS = [
     {"name": "orders", "database": samples.DATABASE, "sql": "SELECT COUNT(*) FROM orders", "at_least": 20},
 ]
 STATES = [
-    "WrapRequest", "SnapshotCheck", "RestoreCluster", "ObserveCluster", "ConfigureCluster", "ObserveConfiguration",
-    "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "DatabasePhase?", "SetupDbUsers",
+    "WrapRequest", "TakeTurn", "SnapshotCheck", "RestoreCluster", "ObserveCluster", "ConfigureCluster",
+    "ObserveConfiguration", "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "DatabasePhase?", "SetupDbUsers",
     "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
 ]  # fmt: skip
 
