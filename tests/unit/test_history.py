@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +13,9 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurora_restore import errors, history
-from tests.unit.core_support import settings
+from aurora_restore import errors, history, waits
+from aurora_restore.model import PhaseTiming, iso
+from tests.unit.core_support import NOW, settings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -78,6 +81,38 @@ def test_classes_tell_apart_what_takes_different_times() -> None:
     assert history.work_class("copy-2", "aurora-mysql", 10, cross_region=True) == far
 
 
+def test_an_expectation_that_is_far_too_high_comes_down_by_itself() -> None:
+    """What is learned is when it was seen, and the first look is at half of what is expected."""
+    known: history.History = {}
+    for _ in range(40):
+        elapsed = 0.0
+        while elapsed < 600:
+            elapsed += waits.next_wait("cluster", elapsed, expected=history.expected(known, CLASS, 7200))
+        known = {**known, CLASS: history.learned(known, CLASS, elapsed, 7200)}
+    assert 600 <= history.expected(known, CLASS, 7200) < 1000
+
+
+def _operation(**timings: tuple[int, int]) -> Any:
+    """A record as far as the history reads it: seconds from NOW to the beginning and the end of each phase."""
+    copies = (SimpleNamespace(phase="copy-1", cross_region=True),)
+    plan = SimpleNamespace(engine="aurora-mysql", snapshot_size_gib=50, route=SimpleNamespace(copies=copies))
+    at = {phase: [iso(NOW + timedelta(seconds=second)) for second in both] for phase, both in timings.items()}
+    return SimpleNamespace(
+        planned=plan,
+        timings={phase.replace("_", "-"): PhaseTiming(begun, ready_at=ready) for phase, (begun, ready) in at.items()},
+    )
+
+
+def test_what_an_operation_took_is_told_by_class() -> None:
+    record = _operation(copy_1=(0, 900), cluster=(900, 1600), readers=(2000, 2001), compensate=(0, 50))
+    record.timings["writer"] = PhaseTiming(iso(NOW))
+    assert history.took(record) == [
+        (history.work_class("copy-1", "aurora-mysql", 50, cross_region=True), 900),
+        (CLASS, 700),
+    ]
+    assert set(history.classes(record.planned)) == {"cluster", "configure", "writer", "readers", "copy-1"}
+
+
 # --- the item ---------------------------------------------------------------------------------------------------------
 
 
@@ -87,7 +122,7 @@ def test_what_is_saved_is_loaded_and_grows(tables: DynamoDBClient) -> None:
     history.save(tables, table, [(CLASS, 700.0), ("writer/aurora-mysql", 400.0)], {CLASS: 720})
     history.save(tables, table, [(CLASS, 900.0)], {CLASS: 720})
     known = history.load(tables, table)
-    assert (known[CLASS].count, known["writer/aurora-mysql"].count) == (2, 1)
+    assert (known[CLASS].count, known["writer/aurora-mysql"].count) == (4, 3)
     assert 720 < history.expected(known, CLASS, 720) < 900
 
 
@@ -110,7 +145,7 @@ class _Racing:
 def test_a_lost_race_loses_nothing(tables: DynamoDBClient) -> None:
     racing: Any = _Racing(tables, races=3)
     history.save(racing, settings().state_table, [(CLASS, 700.0)], {})
-    assert history.load(tables, settings().state_table)[CLASS].count == 4
+    assert history.load(tables, settings().state_table)[CLASS].count == 6
 
 
 def test_a_race_without_end_is_a_conflict_and_another_error_is_named(tables: DynamoDBClient) -> None:

@@ -21,8 +21,8 @@ CHECKS = [
 ]
 STATES = [
     "WrapRequest", "TakeTurn", "SnapshotCheck", "RestoreCluster", "ObserveCluster", "ConfigureCluster",
-    "ObserveConfiguration", "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "DatabasePhase?", "SetupDbUsers",
-    "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
+    "ObserveConfiguration", "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "DatabasePhase?",
+    "SetupDbUsers", "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
 ]  # fmt: skip
 
 
