@@ -428,12 +428,14 @@ variable "copies" {
 variable "waits" {
   description = <<-EOT
     Bounds of the adaptive waits between two looks at RDS.
-    - `floor_seconds`, `cap_seconds`: shortest and longest wait. In between a wait is a fortieth of the time that the phase has
-      taken, so that the cap matters from forty times its length on. Copies have a cap of their own, five minutes
+    - `floor_seconds`, `cap_seconds`: shortest and longest wait. In between a wait is 1.25 % of the time that the phase is expected
+      to take, or has taken, and 2.5 % once it has taken twice as long: the cap matters after some hours
+    - `rds_calls_per_second`: what all operations together may ask of RDS; operations that start together wait their turn
   EOT
   type = object({
-    floor_seconds = optional(number, 15)
-    cap_seconds   = optional(number, 240)
+    floor_seconds        = optional(number, 10)
+    cap_seconds          = optional(number, 600)
+    rds_calls_per_second = optional(number, 2)
   })
   default  = {}
   nullable = false
@@ -441,6 +443,11 @@ variable "waits" {
   validation {
     condition     = var.waits.floor_seconds >= 5 && var.waits.cap_seconds >= var.waits.floor_seconds && var.waits.cap_seconds <= 900
     error_message = "waits must hold 5 <= floor_seconds <= cap_seconds <= 900: an execution ends at 25,000 history events."
+  }
+
+  validation {
+    condition     = var.waits.rds_calls_per_second >= 1 && var.waits.rds_calls_per_second == floor(var.waits.rds_calls_per_second)
+    error_message = "waits.rds_calls_per_second must be a whole number of at least 1."
   }
 }
 

@@ -133,8 +133,8 @@ class SnapshotKeyUnusable(RestoreError):
 
     code = "ARP-SNAP-CHECK-010"
     remedy = (
-        "Enable the key (or cancel its deletion), and let its policy allow the role that the message names. A key of an "
-        "account that source_accounts does not name also has to be in the module's snapshot_kms_key_arns."
+        "Enable the key (or cancel its deletion), and let its policy allow the role that the message names. A key of "
+        "an account that source_accounts does not name also has to be in the module's snapshot_kms_key_arns."
     )
 
 

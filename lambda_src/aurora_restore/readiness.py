@@ -154,13 +154,14 @@ def normal_status(status: object) -> str:
     return str(status or "").strip().lower().replace("_", "-")
 
 
-def required_reads(phase: str) -> int:
+def required_reads(phase: str, *, change_seen: bool) -> int:
     """How many good reads in a row a phase needs.
 
     The first "available" after a Modify may still be the one from before it (CloudFormation probes, Terraform waits
-    30 seconds); a resource that has just been created has no such past.
+    30 seconds), unless a look before has seen the change under way (``change_seen``); a resource that has just been
+    created has no such past.
     """
-    return 2 if phase == "configure" else 1
+    return 2 if phase == "configure" and not change_seen else 1
 
 
 def cluster_restored(cluster: Described | None, *, seen: bool = False) -> Readiness:
@@ -198,6 +199,14 @@ def snapshot_copied(snapshot: Described | None, *, seen: bool = False) -> Readin
 def in_flight(snapshot: Described | None) -> bool:
     """The snapshot is a copy that is still being made, and counts towards the limit of those."""
     return snapshot is not None and normal_status(snapshot.get("Status")) in SNAPSHOT_TRANSIENT
+
+
+def under_way(statuses: Mapping[str, str | None]) -> Readiness | None:
+    """PENDING when each resource has a status known to pass by itself; None when any has another, or there is none."""
+    found = {name: status for name, status in statuses.items() if status is not None}
+    if not found or len(found) < len(statuses):
+        return None
+    return Readiness(State.PENDING, next(iter(found.values())), "; ".join(f"{n} is {s}" for n, s in found.items()))
 
 
 def instance_ready(instance: Described | None, cluster: Described | None, *, seen: bool = False) -> Readiness:

@@ -395,7 +395,17 @@ run "waits_out_of_order" {
   command = plan
 
   variables {
-    waits = { floor_seconds = 300 }
+    waits = { floor_seconds = 700 }
+  }
+
+  expect_failures = [var.waits]
+}
+
+run "waits_without_calls" {
+  command = plan
+
+  variables {
+    waits = { rds_calls_per_second = 0.5 }
   }
 
   expect_failures = [var.waits]
@@ -445,7 +455,7 @@ run "deadlines_that_outgrow_the_execution_history" {
   command = plan
 
   variables {
-    deadlines = { cluster = 129600, configure = 14400 }
+    deadlines = { cluster = 129600, configure = 129600, compensate = 129600 }
   }
 
   expect_failures = [aws_sfn_state_machine.this]
@@ -465,7 +475,7 @@ run "queue_that_outgrows_the_execution_history" {
   command = plan
 
   variables {
-    deadlines = { queue = 259200 }
+    deadlines = { queue = 604800 }
   }
 
   expect_failures = [aws_sfn_state_machine.this]
@@ -475,8 +485,8 @@ run "deadlines_that_fit_with_longer_waits" {
   command = plan
 
   variables {
-    deadlines = { cluster = 129600 }
-    waits     = { cap_seconds = 400 }
+    deadlines = { cluster = 129600, configure = 129600, compensate = 129600 }
+    waits     = { cap_seconds = 900 }
   }
 }
 

@@ -114,6 +114,7 @@ class _Paginator:
         self._call = call
 
     def paginate(self, **parameters: Any) -> Iterator[dict[str, Any]]:
+        parameters.pop("PaginationConfig", None)
         yield self._call(**parameters)
 
 
@@ -211,6 +212,8 @@ class FakeRds:
 
     def describe_db_clusters(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_clusters", parameters)
+        if "DBClusterIdentifier" not in parameters:
+            return {"DBClusters": list(self.clusters.values())}
         if parameters["DBClusterIdentifier"] not in self.clusters:
             raise refused("DBClusterNotFoundFault")
         return {"DBClusters": [self.clusters[parameters["DBClusterIdentifier"]]]}
@@ -221,6 +224,8 @@ class FakeRds:
             if name not in self.instances:
                 raise refused("DBInstanceNotFound")
             return {"DBInstances": [self.instances[name]]}
+        if "Filters" not in parameters:
+            return {"DBInstances": list(self.instances.values())}
         [wanted] = parameters["Filters"]
         member = {"db-cluster-id": "DBClusterIdentifier", "db-instance-id": "DBInstanceIdentifier"}[wanted["Name"]]
         return {"DBInstances": [i for i in self.instances.values() if i[member] in wanted["Values"]]}

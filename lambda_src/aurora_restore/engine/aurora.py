@@ -130,6 +130,20 @@ def refuse_another(record: Record, cluster: Described) -> None:
         raise ResourceVanished(f"{name} is another cluster now than the one that was restored")
 
 
+def glance(record: Record, phase: WaitPhase, listed: Mapping[str, str]) -> Readiness | None:
+    """PENDING when all that a phase waits for is listed as being on its way; else None: it must be looked at.
+
+    By resource id: another cluster that has taken the name over is not the one that is waited for.
+    """
+    plan, kind, waited = record.planned, "db-cluster", [record.planned.target_cluster_id]
+    if phase in {"writer", "readers"}:
+        kind, waited = "db-instance", [instance.identifier for instance in plan.of_role(phase)]
+    resources = {name: record.resource(kind, name) for name in waited}
+    return readiness.under_way(
+        {name: listed.get(resource.resource_id or "") if resource else None for name, resource in resources.items()}
+    )
+
+
 class Aurora:
     """Aurora through one RDS client."""
 
@@ -178,6 +192,8 @@ class Aurora:
         whole = readiness.cluster_restored(cluster, seen=True)
         if whole.state is readiness.State.FAILED:
             return whole, cluster
+        if phase == "readers" and not plan.readers:
+            return readiness.all_ready([]), cluster
         found = self.instances(plan.target_cluster_id)
         if phase == "writer":
             return readiness.writer_ready(found.get(plan.writer.identifier), cluster, seen=seen), cluster

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aurora_restore import events, observation
-from aurora_restore.engine.aurora import Aurora, refuse_another
+from aurora_restore.engine.aurora import Aurora, glance, refuse_another
 from aurora_restore.errors import ClusterFailed, InstanceFailed, OperationTimeout, ResourceVanished, RestoreError
-from aurora_restore.model import ClusterFacts, Record, WaitPhase, parse_time
+from aurora_restore.fleet import Kind
+from aurora_restore.model import ClusterFacts, PhaseTiming, Record, WaitPhase, parse_time
 from aurora_restore.observation import Watch
 from aurora_restore.readiness import NOT_FOUND, Described, Readiness
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -24,14 +25,14 @@ def handler(ctx: StepContext) -> Verdict:
     """One look. The record is written only when what is seen has changed."""
     phase: WaitPhase = ctx.event["phase"]
     plan = ctx.record.planned
-    judged, cluster = Aurora(ctx.aws.rds).observe(phase, plan, seen=observation.begun(ctx, phase).seen)
+    deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)]
+    judged, cluster = _look(ctx, phase, observation.begun(ctx, phase), deadline)
     if cluster:
         refuse_another(ctx.record, cluster)
 
     def ready(record: Record) -> Record:
         return replace(record, cluster=_facts(cluster)) if cluster else record
 
-    deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)]
     watch = Watch(
         phase=phase,
         kind=phase,
@@ -42,6 +43,16 @@ def handler(ctx: StepContext) -> Verdict:
         when_ready=ready,
     )
     return observation.verdict(ctx, watch, judged)
+
+
+def _look(ctx: StepContext, phase: WaitPhase, before: PhaseTiming, deadline: int) -> tuple[Readiness, Described | None]:
+    """By the list that all operations share, as long as that says "not yet"; else, and at the deadline, by its own."""
+    if before.elapsed(ctx.now) < deadline:
+        kind: Kind = "db-instance" if phase in {"writer", "readers"} else "db-cluster"
+        listed = ctx.listings.under_way(kind, since=parse_time(before.started_at))
+        if judged := glance(ctx.record, phase, listed):
+            return judged, None
+    return Aurora(ctx.aws.rds).observe(phase, ctx.record.planned, seen=before.seen)
 
 
 def _facts(cluster: Described) -> ClusterFacts:

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from aurora_restore import contract, outcome, planner, preflight, report, sources
+from aurora_restore import contract, fleet, outcome, planner, preflight, report, sources
 from aurora_restore.errors import ConfigurationInvalid, together
 from aurora_restore.model import Plan, Record, Request, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -14,7 +14,15 @@ from aurora_restore.runtime import StepContext, Verdict, step
 
 @step(audited=False)
 def handler(ctx: StepContext) -> Verdict:
-    """Decide everything before anything is done."""
+    """Decide everything before anything is done; before that, TakeTurn says when."""
+    if ctx.step == "TakeTurn":
+        wait = fleet.take_turn(
+            ctx.aws.dynamodb,
+            ctx.settings.state_table,
+            now=ctx.now,
+            calls_per_second=ctx.settings.rds_calls_per_second,
+        )
+        return {"wait_seconds": wait}
     execution = ctx.event["execution"]
     # Claimed before it is validated: a request that is refused ends as FAILED under its own operation_id.
     record = ctx.claim(
