@@ -47,6 +47,7 @@ class Moto:
 
     services = frozenset(
         {
+            "application-autoscaling",
             "cloudwatch",
             "dynamodb",
             "ec2",

@@ -140,6 +140,7 @@ class Sandbox:
                 checks={
                     ("lambda", "CreateFunction"): self._check_execution_role,
                     ("lambda", "UpdateFunctionConfiguration"): self._check_execution_role,
+                    ("application-autoscaling", "RegisterScalableTarget"): self.rds.check_scalable_target,
                 },
                 waiting=self.functions.waiting,
                 moto=moto,

@@ -45,6 +45,8 @@ TRANSIENT = frozenset(
         "configuring-iam-database-auth",
         "upgrading",
         "rebooting",
+        "starting",
+        "stopping",
         "failing-over",
         "deleting",
     }
@@ -61,6 +63,7 @@ QUOTAS = {
     "DBSubnetGroups": 50,
     "SubnetsPerDBSubnetGroup": 20,
     "DBClusterRoles": 5,
+    "CustomEndpointsPerDBCluster": 5,
     "EventSubscriptions": 20,
     "ReadReplicasPerMaster": 15,
     "AllocatedStorage": 100_000,
@@ -77,6 +80,8 @@ class Injections:
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
     holds: dict[str, str] = field(default_factory=dict)
     failed_upgrades: dict[str, str] = field(default_factory=dict)
+    # IAM roles, by ARN, that cannot be associated, with the event's text.
+    failed_roles: dict[str, str] = field(default_factory=dict)
     # New resources answer "not found" to so many reads by name.
     hidden_reads: int = 0
 

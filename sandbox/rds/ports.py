@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class SubnetFacts:
     subnet: str
     vpc: str
     zone: str
+    ipv6: bool = False
 
 
 class Endpoint(Protocol):
@@ -49,6 +51,8 @@ class DataPlane(Protocol):
         self, volume_id: str, engine: Any, master_username: str, master_password: str, database: str | None
     ) -> None: ...
     def copy_volume(self, source_id: str, target_id: str) -> None: ...
+    def restore_volume(self, source_id: str, target_id: str, instant: datetime) -> None: ...
+    def mark(self, instant: datetime) -> None: ...
     def delete_volume(self, volume_id: str) -> None: ...
     def start(self, volume_id: str, engine_version: str) -> None: ...
     def stop(self, volume_id: str) -> None: ...
@@ -194,7 +198,12 @@ class MotoNetwork:
 
     def _all(self, account: str, region: str) -> list[SubnetFacts]:
         return [
-            SubnetFacts(subnet=subnet.id, vpc=subnet.vpc_id, zone=subnet.availability_zone)
+            SubnetFacts(
+                subnet=subnet.id,
+                vpc=subnet.vpc_id,
+                zone=subnet.availability_zone,
+                ipv6=bool(subnet.ipv6_cidr_block_associations),
+            )
             for subnet in self._backend(account, region).describe_subnets()
         ]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What the request may hold. Passwords, maintenance window, insights and their like are not among it (BC): they need a
 # ModifyDBCluster afterwards. Monitoring and Performance Insights are for Multi-AZ and limitless clusters only.
 _RESTORE = {
-    *("AvailabilityZones", "BackupRetentionPeriod", "CopyTagsToSnapshot", "DBClusterIdentifier"),
+    *("AvailabilityZones", "BacktrackWindow", "BackupRetentionPeriod", "CopyTagsToSnapshot", "DBClusterIdentifier"),
     *("DBClusterParameterGroupName", "DBSubnetGroupName", "DatabaseName", "DeletionProtection"),
     *(
         "EnableCloudwatchLogsExports",
@@ -54,6 +54,7 @@ class Restores:
         with self.kit.lock:
             snapshot = self._snapshot(call)
         version = self._version(snapshot, params["Engine"], params.get("EngineVersion"))
+        version = self.clusters.in_support(version, params)
         self.clusters.check_settings(version, params)
         encryption = self._encryption(call, snapshot)
         with self.kit.lock:

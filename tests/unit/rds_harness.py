@@ -86,6 +86,10 @@ class Plane:
         self.done: list[tuple[Any, ...]] = []
         self.open: dict[Any, str] = {}
         self.broken: str | None = None
+        self.marks: list[datetime] = []
+
+    def mark(self, instant: datetime) -> None:
+        self.marks.append(instant)
 
     def __getattr__(self, name: str) -> Any:
         def note(*arguments: Any) -> None:

@@ -330,3 +330,78 @@ def test_metrics_are_in_cloudwatch(sandbox: Sandbox) -> None:
         Statistics=["Sum", "SampleCount"],
     )["Datapoints"]
     assert [(point["Sum"], point["SampleCount"]) for point in points] == [(4.0, 2.0)]
+
+
+# ---- Application Auto Scaling, for an Aurora cluster's readers
+
+
+def test_readers_scale_where_there_is_a_cluster(sandbox: Sandbox) -> None:
+    """Application Auto Scaling User Guide, "Amazon Aurora": ``cluster:<identifier>``, ReadReplicaCount, 0 to 15."""
+    scaling, rds = sandbox.client("application-autoscaling"), sandbox.client("rds")
+    target = {
+        "ServiceNamespace": "rds",
+        "ResourceId": "cluster:shop",
+        "ScalableDimension": "rds:cluster:ReadReplicaCount",
+    }
+    register = {**target, "MinCapacity": 1, "MaxCapacity": 4}
+    code, message = refusal(lambda: scaling.register_scalable_target(**register))
+    assert (code, "cluster:shop" in message) == ("ValidationException", True)
+    rds.create_db_cluster(
+        DBClusterIdentifier="shop", Engine="aurora-mysql", MasterUsername="admin", MasterUserPassword="correct-horse-9"
+    )
+    code, _ = refusal(lambda: scaling.register_scalable_target(**{**register, "MaxCapacity": 16}))
+    assert code == "ValidationException"
+    scaling.register_scalable_target(**register)
+    tracking = {
+        "TargetValue": 60.0,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "RDSReaderAverageCPUUtilization"},
+        "ScaleInCooldown": 300,
+    }
+    scaling.put_scaling_policy(
+        PolicyName="cpu",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=tracking,
+        **target,
+    )
+    [found] = scaling.describe_scalable_targets(ServiceNamespace="rds", ResourceIds=["cluster:shop"])["ScalableTargets"]
+    assert (found["MinCapacity"], found["MaxCapacity"]) == (1, 4)
+    [policy] = scaling.describe_scaling_policies(ServiceNamespace="rds", ResourceId="cluster:shop")["ScalingPolicies"]
+    assert policy["TargetTrackingScalingPolicyConfiguration"] == tracking
+    scaling.delete_scaling_policy(PolicyName="cpu", **target)
+    scaling.deregister_scalable_target(**target)
+    assert scaling.describe_scalable_targets(ServiceNamespace="rds")["ScalableTargets"] == []
+
+
+def test_the_wire_takes_what_restores_and_features_need(sandbox: Sandbox) -> None:
+    """Times, lists and unmodelled codes survive the query protocol."""
+    rds = sandbox.client("rds")
+    rds.create_db_cluster(
+        DBClusterIdentifier="wire", Engine="aurora-mysql", MasterUsername="admin", MasterUserPassword="correct-horse-9"
+    )
+    rds.get_waiter("db_cluster_available").wait(
+        DBClusterIdentifier="wire", WaiterConfig={"Delay": 0, "MaxAttempts": 1000}
+    )
+    code, _ = refusal(
+        lambda: rds.restore_db_cluster_to_point_in_time(
+            DBClusterIdentifier="back",
+            SourceDBClusterIdentifier="wire",
+            RestoreToTime=datetime(2020, 1, 1, tzinfo=UTC),
+        )
+    )
+    assert code == "InvalidParameterValue"
+    back = rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="back", SourceDBClusterIdentifier="wire", UseLatestRestorableTime=True
+    )["DBCluster"]
+    assert back["Status"] == "creating"
+    backups = rds.describe_db_cluster_automated_backups(DBClusterIdentifier="wire")["DBClusterAutomatedBackups"]
+    assert backups[0]["RestoreWindow"]["LatestTime"].tzinfo is not None
+    rds.add_role_to_db_cluster(DBClusterIdentifier="wire", RoleArn=ROLE)
+    [cluster] = rds.describe_db_clusters(DBClusterIdentifier="wire")["DBClusters"]
+    assert cluster["AssociatedRoles"][0]["RoleArn"] == ROLE
+    code, _ = refusal(lambda: rds.enable_http_endpoint(ResourceArn=cluster["DBClusterArn"]))
+    assert code == "InvalidResourceStateFault"
+    endpoint = rds.create_db_cluster_endpoint(
+        DBClusterIdentifier="wire", DBClusterEndpointIdentifier="reports", EndpointType="READER"
+    )
+    assert endpoint["CustomEndpointType"] == "READER"
+    assert len(rds.describe_db_cluster_endpoints(DBClusterIdentifier="wire")["DBClusterEndpoints"]) == 3
