@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aurora_restore.engine.aurora import Aurora, configure_parameters, restore_parameters
+from aurora_restore.engine.aurora import Aurora, configure_parameters, restore_operation, restore_parameters
 from aurora_restore.model import PhaseTiming, Record, iso
 from aurora_restore.runtime import StepContext, Verdict, step
 
@@ -15,7 +15,7 @@ def handler(ctx: StepContext) -> Verdict:
     cluster = aurora.own_cluster(ctx.record)
     changes = configure_parameters(request, cluster, secret_key=ctx.settings.kms_key_arn)
     if "ManageMasterUserPassword" in changes:  # the first try: later ones would only repeat these
-        changes |= aurora.left_for_modify(restore_parameters(request, plan, ctx.tags))
+        changes |= aurora.left_for_modify(restore_operation(plan), restore_parameters(request, plan, ctx.tags))
     if changes:
         aurora.modify(plan.target_cluster_id, changes)
 

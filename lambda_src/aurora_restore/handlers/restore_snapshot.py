@@ -1,12 +1,13 @@
-"""RestoreCluster: begins the restore of the cluster from its snapshot."""
+"""RestoreCluster: begins the restore of the cluster, from its snapshot, to a point in time, or as a clone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from aurora_restore import names
-from aurora_restore.engine.aurora import Aurora, restore_parameters
-from aurora_restore.model import PhaseTiming, Record, ResourceState, iso
+from aurora_restore.engine.aurora import Aurora, restore_operation, restore_parameters
+from aurora_restore.model import PhaseTiming, Record, ResourceState, SourceKind, iso
+from aurora_restore.readiness import Described
 from aurora_restore.runtime import StepContext, Verdict, step
 
 
@@ -16,7 +17,7 @@ def handler(ctx: StepContext) -> Verdict:
     request, plan = ctx.record.wanted, ctx.record.planned
     aurora = Aurora(ctx.aws.rds)
     parameters = restore_parameters(request, plan, ctx.tags)
-    aurora.left_for_modify(parameters)  # refuses now what the SDK could not set later either
+    aurora.left_for_modify(restore_operation(plan), parameters)  # refuses now what the SDK could not set later either
 
     intent = ctx.record.resource("db-cluster", plan.target_cluster_id)
     if intent is None:
@@ -33,8 +34,23 @@ def handler(ctx: StepContext) -> Verdict:
     )
 
     def begun(record: Record) -> Record:
-        record = record.with_resource(made)
+        record = _as_it_was(record.with_resource(made), cluster)
         return record if "cluster" in record.timings else record.with_timing("cluster", PhaseTiming(iso(ctx.now)))
 
     ctx.update("restore_started", begun, {"arn": made.arn, "tags": sorted({names.OPERATION_TAG, names.MANAGED_BY_TAG})})
     return {"cluster": plan.target_cluster_id, "arn": made.arn}
+
+
+def _as_it_was(record: Record, cluster: Described) -> Record:
+    """The record with the version that a point in time has brought back: that of then, which only RDS knows."""
+    plan, version = record.planned, str(cluster.get("EngineVersion", ""))
+    if plan.source_kind is not SourceKind.POINT_IN_TIME or version in ("", plan.restored_version):
+        return record
+    asked = record.wanted.engine_version
+    if asked is None:
+        changed = replace(plan, engine_version=version)
+        told = f"and the restored one keeps it; today's is {plan.engine_version}."
+    else:
+        changed = replace(plan, version_at_restore=version if version != asked else None)
+        told = f"the restored one is upgraded to {asked}."
+    return replace(record, plan=changed).with_warnings(f"At that time the source ran engine version {version}; {told}")
