@@ -269,7 +269,10 @@ def _class_refusals(request: Request, facts: Facts, engine: str) -> Iterator[Res
     if "classes" in facts.unknown or wanted is None:
         return
     for version, orderable in facts.orderable.items():
-        yield from _class_of_version_refusals(request, facts, wanted, f"{engine} {version}", orderable)
+        found = list(_class_of_version_refusals(request, facts, wanted, f"{engine} {version}", orderable))
+        if found:
+            yield from found
+            return
 
 
 def _class_of_version_refusals(

@@ -279,11 +279,9 @@ class Clusters:
         region = self.kit.region(call)
         if name in region.clusters:
             raise fault("DBClusterAlreadyExistsFault", "DB Cluster already exists")
-        if len(region.clusters) >= self.kit.quotas["DBClusters"]:
-            raise fault(
-                "DBClusterQuotaExceededFault",
-                f"Cannot create more than {self.kit.quotas['DBClusters']} DB clusters",
-            )
+        most = self.kit.quota(region.place, "DBClusters")
+        if len(region.clusters) >= most:
+            raise fault("DBClusterQuotaExceededFault", f"Cannot create more than {most} DB clusters")
         group = self.subnet_groups.resolve(call, params.get("DBSubnetGroupName"))
         parameter_group = self.parameter_groups.resolve(call, params.get("DBClusterParameterGroupName"), version)
         security_groups = self.subnet_groups.security_groups(call, params.get("VpcSecurityGroupIds"), group.vpc)

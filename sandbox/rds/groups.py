@@ -96,7 +96,7 @@ class SubnetGroups:
                 raise invalid_value(f"The parameter DBSubnetGroupName is not a valid name: {name}")
             if name in region.subnet_groups:
                 raise fault("DBSubnetGroupAlreadyExistsFault", f"The DB subnet group '{name}' already exists.")
-            if len(region.subnet_groups) >= self.kit.quotas["DBSubnetGroups"]:
+            if len(region.subnet_groups) >= self.kit.quota(region.place, "DBSubnetGroups"):
                 raise fault(
                     "DBSubnetGroupQuotaExceededFault", "The request would exceed the number of DB subnet groups."
                 )
@@ -256,7 +256,7 @@ class ParameterGroups:
                 raise invalid_value(f"ParameterGroupFamily {family} is not a valid parameter group family")
             if name in groups:
                 raise fault("DBParameterGroupAlreadyExistsFault", f"Parameter group {name} already exists")
-            if self.own(region) >= self.kit.quotas[f"{self.shape}s"]:
+            if self.own(region) >= self.kit.quota(region.place, f"{self.shape}s"):
                 raise fault(
                     "DBParameterGroupQuotaExceededFault", "The request would exceed the number of parameter groups."
                 )

@@ -269,7 +269,7 @@ class Instances:
         params = call.params
         if name in region.instances:
             raise fault("DBInstanceAlreadyExistsFault", "DB instance already exists")
-        if len(region.instances) >= self.kit.quotas["DBInstances"]:
+        if len(region.instances) >= self.kit.quota(region.place, "DBInstances"):
             raise fault(
                 "InstanceQuotaExceededFault", "The request would exceed the number of DB instances you may have."
             )

@@ -161,7 +161,7 @@ class PointInTime:
         own, key = source.encryption, call.params.get("KmsKeyId")
         foreign = source.place.account != call.account
         if foreign and own.kind != "none":
-            facts = self.kit.keys(source.place.account, source.place.region, own.key) if own.key else None
+            facts = self.kit.keys.find(source.place.account, source.place.region, own.key) if own.key else None
             if facts is None or facts.aws_managed:
                 # The default key of another account can't be shared (AUG-2023 Clone).
                 raise key_not_accessible(own.key or "an AWS owned key")

@@ -32,8 +32,6 @@ _RESTORE = {
     *("EngineVersion", "KmsKeyId", "NetworkType", "Port", "PreferredBackupWindow", "PubliclyAccessible"),
     *("ServerlessV2ScalingConfiguration", "SnapshotIdentifier", "StorageType", "Tags", "VpcSecurityGroupIds"),
 }
-# To read a volume that another account's key protects, RDS needs more of the caller (AUG-SHARE).
-_FOREIGN_KEY_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
 
 
 class Restores:
@@ -119,8 +117,7 @@ class Restores:
         """Return the new cluster's encryption; refuse keys that the caller may not use. Not under the lock."""
         source = snapshot.encryption
         if source.key is not None:
-            foreign = snapshot.place.account != call.account
-            self.kit.usable_key(call, source.key, *([_FOREIGN_KEY_ACTIONS] if foreign else []))
+            self.kit.usable_key(call, source.key)
         if key := call.params.get("KmsKeyId"):
             return Encryption("sse-kms", self.kit.usable_key(call, key).arn)
         if source.kind == "none":

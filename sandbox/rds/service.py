@@ -79,7 +79,7 @@ class RdsService:
             self.kit, servers=servers, clusters=self._clusters, instance_groups=groups, passwords=passwords
         )
         restores = Restores(self.kit, servers=servers, clusters=self._clusters, snapshots=self._snapshots)
-        copies = Copies(self.kit, self._snapshots)
+        copies = Copies(self.kit, servers=servers, snapshots=self._snapshots)
         instances = Instances(
             self.kit, servers=servers, clusters=self._clusters, parameter_groups=groups, passwords=passwords
         )
@@ -195,6 +195,22 @@ class RdsService:
             if not isinstance(resource, Cluster | Snapshot):
                 raise KeyError(arn)
             resource.encryption = Encryption(kind, key)
+
+    def set_quota(self, name: str, most: int, account: str | None = None, region: str | None = None) -> None:
+        """Allow more or less of something: everywhere, or only in one account and region.
+
+        ``name`` is one that DescribeAccountAttributes tells ("ManualClusterSnapshots"), or one of the limits that it
+        does not (:data:`sandbox.rds.kit.UNTOLD`).
+        """
+        with self.kit.lock:
+            if name not in self.kit.quotas or (account is None) != (region is None):
+                raise ValueError(
+                    f"no quota {name!r}, or an account without a region; there are {list(self.kit.quotas)}"
+                )
+            if account is not None and region is not None:
+                self.kit.local_quotas[account, region, name] = most
+            else:
+                self.kit.quotas[name] = most
 
     def retire_version(self, engine: str, version: str) -> None:
         """Take a version off the list of what is offered."""

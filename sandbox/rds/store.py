@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 AVAILABLE = "available"
+COPYING = "copying"
 CREATING = "creating"
 DELETING = "deleting"
 
@@ -55,6 +56,8 @@ class Resource:
     hidden_reads: int = 0
     # Set while a test holds the resource in a status of its own: what is left to do when it is released.
     held: Callable[[], None] | None = None
+    # What is left to do when that which goes on with the resource ends, however it ends.
+    ended: Callable[[], None] | None = None
 
     kind = ""
     source_type = ""

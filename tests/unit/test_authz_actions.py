@@ -60,6 +60,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "kms:GetKeyRotationStatus": KEY,
     "kms:ListGrants": KEY,
     "kms:ListResourceTags": KEY,
+    "kms:RetireGrant": KEY,
     "kms:RevokeGrant": KEY,
     "lambda:GetFunction": {"FunctionName": "D-step"},
     "lambda:GetFunctionConfiguration": {"FunctionName": f"{ACCOUNT}:function:D-step"},

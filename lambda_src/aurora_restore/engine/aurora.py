@@ -219,7 +219,7 @@ class Aurora:
         if whole.state is readiness.State.FAILED:
             return whole, cluster
         found = self.instances(plan.target_cluster_id)
-        if phase == "writer":
+        if phase in {"writer", "upgrade"}:
             return readiness.writer_ready(found.get(plan.writer.identifier), cluster, seen=seen), cluster
         judged = [readiness.instance_ready(found.get(reader.identifier), cluster, seen=seen) for reader in plan.readers]
         return readiness.all_ready(judged), cluster

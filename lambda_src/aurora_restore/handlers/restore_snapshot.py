@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from botocore.exceptions import ClientError
+
 from aurora_restore import names
+from aurora_restore.copying import just_shared
 from aurora_restore.engine.aurora import Aurora, restore_operation, restore_parameters
+from aurora_restore.engine.snapshots import NOT_FOUND
+from aurora_restore.engine.versions import VersionWay
+from aurora_restore.errors import MajorUpgradeRefused, ResourceBusy, wire_code
 from aurora_restore.model import PhaseTiming, Record, ResourceState, SourceKind, iso
 from aurora_restore.readiness import Described
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -24,7 +30,12 @@ def handler(ctx: StepContext) -> Verdict:
         intent = ctx.intent("db-cluster", plan.target_cluster_id)
         ctx.update("restore_intended", lambda record: record.with_resource(intent), {"cluster": intent.identifier})
 
-    cluster = aurora.ensure_cluster(parameters, ctx.record)
+    try:
+        cluster = aurora.ensure_cluster(parameters, ctx.record)
+    except ClientError as error:
+        if wire_code(error) == NOT_FOUND and just_shared(ctx.record, plan.snapshot_to_restore, ctx.now):
+            raise ResourceBusy(f"{plan.snapshot_to_restore} has just been shared, and is not visible yet") from error
+        raise
     made = replace(
         intent,
         state=ResourceState.CREATED,
@@ -38,19 +49,25 @@ def handler(ctx: StepContext) -> Verdict:
         return record if "cluster" in record.timings else record.with_timing("cluster", PhaseTiming(iso(ctx.now)))
 
     ctx.update("restore_started", begun, {"arn": made.arn, "tags": sorted({names.OPERATION_TAG, names.MANAGED_BY_TAG})})
+    if ctx.record.planned.major_upgrade and not request.allow_major_version_upgrade:
+        raise MajorUpgradeRefused(
+            f"At {request.restore_to_time} the source ran {cluster['EngineVersion']}, of another major version than "
+            f"engine_version {plan.engine_version}",
+            field="engine_version",
+        )
     return {"cluster": plan.target_cluster_id, "arn": made.arn}
 
 
 def _as_it_was(record: Record, cluster: Described) -> Record:
     """The record with the version that a point in time has brought back: that of then, which only RDS knows."""
-    plan, version = record.planned, str(cluster.get("EngineVersion", ""))
-    if plan.source_kind is not SourceKind.POINT_IN_TIME or version in ("", plan.restored_version):
+    plan, asked, version = record.planned, record.wanted.engine_version, str(cluster["EngineVersion"])
+    if plan.source_kind is not SourceKind.POINT_IN_TIME or version == plan.restored_version:
         return record
-    asked = record.wanted.engine_version
     if asked is None:
         changed = replace(plan, engine_version=version)
         told = f"and the restored one keeps it; today's is {plan.engine_version}."
     else:
-        changed = replace(plan, version_at_restore=version if version != asked else None)
-        told = f"the restored one is upgraded to {asked}."
-    return replace(record, plan=changed).with_warnings(f"At that time the source ran engine version {version}; {told}")
+        way = VersionWay(version, asked, version)
+        changed = replace(plan, version_at_restore=version if way.in_place else None, major_upgrade=way.major)
+        told = f"and the restored one is to run {asked}."
+    return replace(record, plan=changed).with_warnings(f"At that time the source ran engine version {version}, {told}")

@@ -125,6 +125,11 @@ SERVICES: Mapping[str, Mapping[str, Mapper]] = {
         "GetExecutionHistory": _resource("states:GetExecutionHistory", "executionArn"),
         "StartExecution": _start_execution,
         "StopExecution": _resource("states:StopExecution", "executionArn"),
+        # The reference lists no resource types for these: a token belongs to no resource that a policy could name.
+        **{
+            operation: anywhere(f"states:{operation}")
+            for operation in ("SendTaskFailure", "SendTaskHeartbeat", "SendTaskSuccess")
+        },
     },
     "xray": {
         operation: anywhere(f"xray:{operation}")
