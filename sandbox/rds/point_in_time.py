@@ -31,8 +31,6 @@ _RESTORE = {
 }
 # The new cluster keeps these of its source. Not the port, for which the engine's default is taken (BC).
 _INHERITED = ("BackupRetentionPeriod", "PreferredBackupWindow")
-# To read a volume that another account's key protects, RDS needs more of the caller (AUG-2023 Clone).
-_FOREIGN_KEY_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ class PointInTime:
             if not key:
                 raise invalid_combination("KmsKeyId is required for a clone of another account's encrypted DB cluster.")
         if own.key is not None:
-            self.kit.usable_key(call, own.key, *([_FOREIGN_KEY_ACTIONS] if foreign else []))
+            self.kit.usable_key(call, own.key)
         if key:
             if own.kind == "none":
                 # BC:KmsKeyId: "if [the source] isn't encrypted, then the restore request is rejected".
