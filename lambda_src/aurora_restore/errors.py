@@ -695,9 +695,9 @@ _BY_WIRE_CODE: Final[Mapping[str, type[RestoreError]]] = {
     "TransactionConflictException": StateConflict,
 }
 
-# What some codes mean to one call: first by code, else the call's own error for everything that is not a matter of rate
-# or permission.
-_BY_CALL: Final[Mapping[str, tuple[Mapping[str, type[RestoreError]], type[RestoreError]]]] = {
+# What some codes mean to one call: first by code, else the call's own error (where it has one) for everything that is
+# not a matter of rate or permission.
+_BY_CALL: Final[Mapping[str, tuple[Mapping[str, type[RestoreError]], type[RestoreError] | None]]] = {
     "CopyDBClusterSnapshot": (
         {
             "DBClusterSnapshotNotFound": CopySourceVanished,
@@ -709,6 +709,10 @@ _BY_CALL: Final[Mapping[str, tuple[Mapping[str, type[RestoreError]], type[Restor
         CopyStartFailed,
     ),
     "ModifyDBClusterSnapshotAttribute": ({"DBClusterSnapshotNotFound": CopySourceVanished}, ShareFailed),
+    "RestoreDBClusterToPointInTime": (
+        {"DBClusterNotFound": SourceClusterNotFound, "DBClusterAutomatedBackupNotFound": SourceClusterNotFound},
+        None,
+    ),
 }
 
 _THROTTLES: Final = frozenset(
@@ -754,6 +758,7 @@ _DENIED: Final = frozenset(
 # RDS answers many kinds of bad input with one of two codes; the message tells them apart.
 _BY_MESSAGE: Final[tuple[tuple[str, type[RestoreError]], ...]] = (
     ("is earlier than the engine version", EngineDowngrade),
+    ("restorable time", RestoreTimeOutside),
     ("security group", SecurityGroupInvalid),
     ("subnet group", SubnetGroupInvalid),
     ("parameter group", ParameterGroupInvalid),
@@ -802,7 +807,8 @@ def _class_for(raw: str, message: str, status: int, operation: str) -> type[Rest
         return NotificationFailed
     if operation in _BY_CALL:
         by_code, otherwise = _BY_CALL[operation]
-        return by_code.get(raw.removesuffix("Fault"), otherwise)
+        if ours := by_code.get(raw.removesuffix("Fault"), otherwise):
+            return ours
     if known := _BY_WIRE_CODE.get(raw.removesuffix("Fault")):
         return known
     if raw in {"InvalidParameterValue", "InvalidParameterCombination"}:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora_restore import waits
+from aurora_restore.model import SourceKind
 
 seconds = st.floats(0, 400_000, allow_nan=False)
 phases = st.sampled_from(["cluster", "configure", "writer", "readers", "compensate", "copy"])
@@ -62,3 +63,14 @@ def test_copies_take_longer_across_regions_and_with_size() -> None:
     assert 2000 < waits.copy_seconds(100, cross_region=True) < 3000
     assert waits.copy_seconds(100, cross_region=True) < waits.copy_seconds(1000, cross_region=True)
     assert waits.copy_seconds(0, cross_region=False) > 0
+
+
+def test_what_a_source_and_an_upgrade_add() -> None:
+    assert waits.expected_of_source(SourceKind.SNAPSHOT, 900) == {}
+    assert waits.expected_of_source(SourceKind.POINT_IN_TIME, 900)["cluster"] > 900
+    small, large = (waits.expected_of_source(SourceKind.CLONE, seconds) for seconds in (900, 3600))
+    assert small == large, "a clone shares its pages"
+    assert waits.expected_of_upgrade(480, in_place=False, major=False) == {}
+    assert waits.expected_of_upgrade(480, in_place=False, major=True)["writer"] > 480
+    minor, major = (waits.expected_of_upgrade(480, in_place=True, major=major) for major in (False, True))
+    assert 0 < minor["upgrade"] < major["upgrade"]
