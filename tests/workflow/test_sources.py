@@ -158,7 +158,10 @@ def test_a_time_outside_of_the_window_is_refused(
 ) -> None:
     earliest = marked.described["EarliestRestorableTime"]
     # The latest that can be restored is some minutes ago, and moves.
-    outside = {"before": earliest - timedelta(seconds=1), "after": deployment.sandbox.clock.now()}[side]
+    outside = {
+        "before": earliest - timedelta(seconds=1),
+        "after": deployment.sandbox.clock.now() - timedelta(seconds=1),
+    }[side]
     asked = {"source_cluster_id": marked.name, "target_cluster_id": target, "restore_to_time": utc(outside)}
     cause = refused(deployment, asked, "ARP-SNAP-CHECK-012")
     assert earliest.isoformat(timespec="seconds").removesuffix("+00:00") in cause, "the window is told"
