@@ -80,14 +80,25 @@ run "tags_of_the_pipeline" {
   expect_failures = [var.tags]
 }
 
+# Just beyond what tests/terraform/limits.tftest.hcl shows to fit.
 run "tags_too_long" {
   command = plan
 
   variables {
-    tags = { for i in range(20) : "tag-${i}" => "0123456789012345678901234567890123456789012345678901234567890123456789012345" }
+    tags = { for i in range(23) : format("tag-%02d", i) => "01234567890123456789012345678901234567890123456789" }
   }
 
   expect_failures = [var.tags]
+}
+
+run "table_name_too_long" {
+  command = plan
+
+  variables {
+    table_names = { state = join("", [for i in range(101) : "x"]) }
+  }
+
+  expect_failures = [var.table_names]
 }
 
 run "table_name_with_space" {

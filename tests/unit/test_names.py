@@ -101,3 +101,13 @@ def test_a_copy_is_named_after_its_cluster() -> None:
 
 def test_secret_name_is_stable_per_target() -> None:
     assert names.user_secret_name("aurora-restore/d", "orders", "app") == "aurora-restore/d/orders/app"
+
+
+def test_what_the_deployment_has_made_bears_its_tag_whichever_operation_it_was() -> None:
+    described = names.tag_list(names.operation_tags(deployment="restore", operation_id="op", tags={}))
+    assert names.bears_tags(described, deployment="restore")
+    assert names.bears_tags(described, deployment="restore", operation_id="op")
+    assert not names.bears_tags(described, deployment="restore", operation_id="other")
+    assert not names.bears_tags(described, deployment="other")
+    assert not names.bears_tags([{"Key": names.OPERATION_TAG, "Value": "op"}], deployment="restore")
+    assert not names.bears_tags(None, deployment="restore")

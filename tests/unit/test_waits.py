@@ -74,3 +74,23 @@ def test_what_a_source_and_an_upgrade_add() -> None:
     assert waits.expected_of_upgrade(480, in_place=False, major=True)["writer"] > 480
     minor, major = (waits.expected_of_upgrade(480, in_place=True, major=major) for major in (False, True))
     assert 0 < minor["upgrade"] < major["upgrade"]
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "remaining", "woken", "wait"),
+    [
+        (0, 172_800, True, 900), (90_000, 172_800, True, 900), (0, 30, True, 30),
+        (0, 172_800, False, 60), (4_000, 172_800, False, 200), (90_000, 172_800, False, 300), (0, 0, False, 1),
+    ],
+)  # fmt: skip
+def test_a_copys_turn_is_asked_for_seldom(elapsed, remaining, woken, wait) -> None:
+    assert waits.turn_wait(elapsed, remaining=remaining, woken=woken) == wait
+
+
+def test_two_days_in_a_queue_fit_into_an_executions_history() -> None:
+    """A lap is at most 13 events, an execution's history 25,000 (Step Functions quotas)."""
+    elapsed, laps = 0, 0
+    while elapsed < 172_800:
+        elapsed += waits.turn_wait(elapsed, remaining=172_800 - elapsed, woken=False)
+        laps += 1
+    assert laps * 13 < 12_000
