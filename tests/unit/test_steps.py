@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from aurora_restore import audit, errors, runtime
+from aurora_restore import audit, errors, events, runtime
 from aurora_restore.model import Record, ResourceState, Status, iso
 from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG, operation_tags, tag_list
 from aurora_restore.state import StateStore
@@ -858,6 +858,19 @@ def test_a_failure_that_only_an_event_tells(
             assert iso(workflow.rds.made("describe_events")[-1]["StartTime"]) == began
             return
         workflow.until_ready(name)
+
+
+def test_whose_events_count(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 1}
+    workflow.check()
+    cluster, writer, reader = "orders-staging", "orders-staging-1", "orders-staging-2"
+    for phase, sources in (
+        ("configure", [cluster]),
+        ("writer", [cluster, writer]),
+        ("upgrade", [cluster, writer]),
+        ("readers", [cluster, reader]),
+    ):
+        assert [name for _, name in events.of_phase(workflow.record.planned, phase)] == sources
 
 
 # --- points in time -------------------------------------------------------------------------------------------------
