@@ -233,6 +233,7 @@ locals {
         Action = [
           "ec2:DescribeSecurityGroups",
           "rds:DescribeAccountAttributes",
+          "rds:DescribeDBClusterAutomatedBackups",
           "rds:DescribeDBClusterParameterGroups",
           "rds:DescribeDBClusters",
           "rds:DescribeDBClusterSnapshotAttributes",
@@ -313,8 +314,17 @@ locals {
       {
         Sid       = "RestoreOurs"
         Effect    = "Allow"
-        Action    = ["rds:RestoreDBClusterFromSnapshot"]
+        Action    = ["rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime"]
         Resource  = "${local.rds_arn}:cluster:*"
+        Condition = local.creates_ours
+      },
+      {
+        # The source is a cluster, too, of this account or one that another account shares. The tags are those of the request, so
+        # that they are the new cluster's; of the source only its data are read.
+        Sid       = "RestoreFromCluster"
+        Effect    = "Allow"
+        Action    = ["rds:RestoreDBClusterToPointInTime"]
+        Resource  = "arn:${local.partition}:rds:${local.region}:*:cluster:*"
         Condition = local.creates_ours
       },
       {
@@ -331,6 +341,17 @@ locals {
         Resource = [
           "${local.rds_arn}:cluster-pg:*",
           "arn:${local.partition}:rds:${local.region}:*:cluster-snapshot:*", # also what another account shares
+          "${local.rds_arn}:og:*",
+          "${local.rds_arn}:subgrp:*",
+        ]
+      },
+      {
+        Sid    = "RestoreToPointInTimeRefersTo"
+        Effect = "Allow"
+        Action = ["rds:RestoreDBClusterToPointInTime"]
+        Resource = [
+          "${local.rds_arn}:cluster-auto-backup:*",
+          "${local.rds_arn}:cluster-pg:*",
           "${local.rds_arn}:og:*",
           "${local.rds_arn}:subgrp:*",
         ]

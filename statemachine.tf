@@ -30,14 +30,14 @@ locals {
   # What an operation adds to the execution's history if every phase lasts to its deadline; Step Functions' limit is 25,000.
   # A look is 9 events: task 5, choice 2, wait 2. Waits grow from floor to cap as 2.5 % of the time that a phase has taken
   # (waits.py): the looks before the cap come on top. Around the expected end of a phase of instances and clusters they are half
-  # as long: 30 looks more. A route has at most three copies, which are looked at as their progress says: 40 looks, and as many as
+  # as long: 30 looks more, and 60 for an upgrade in place, which goes on with the writer's deadline. A route has at most three copies, which are looked at as their progress says: 40 looks, and as many as
   # other phases for one that stands still, with 140 more if that is at its last percent. It goes to another region once, which
   # is the copy that queues; a look there is the next try to start it.
   growing_looks = log(var.waits.cap_seconds / var.waits.floor_seconds, 2.718) / 0.025
   looks = {
     phases = sum([for phase, times in { cluster = 1, configure = 1, instance = 2, compensate = 1 } :
       times * (var.deadlines[phase] / var.waits.cap_seconds + local.growing_looks + 30)
-    ])
+    ]) + 60
     copies = 3 * var.deadlines.copy / var.waits.cap_seconds + 2 * 40 + local.growing_looks + 140
     queue  = var.deadlines.queue / 600 + log(600 / 60, 2.718) / 0.05
   }

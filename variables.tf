@@ -458,7 +458,7 @@ variable "deadlines" {
     - `copy`: until a snapshot copy is available, each
     - `cluster`: until the restored cluster is available
     - `configure`: until its changes are applied
-    - `instance`: until the writer, and then the readers, are available (a major upgrade runs when the writer is created)
+    - `instance`: until the writer, with the upgrade of its engine where there is one, and then the readers, are available
     - `compensate`: until a failed operation is cleaned up
   EOT
   type = object({

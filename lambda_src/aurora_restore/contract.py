@@ -29,7 +29,7 @@ from aurora_restore.errors import (
     UnknownField,
     UnsupportedSnapshot,
 )
-from aurora_restore.model import Request
+from aurora_restore.model import Request, iso, parse_time
 from aurora_restore.settings import Settings
 
 SCHEMA_FILE: Final = Path(__file__).with_name("request.schema.json")
@@ -52,8 +52,8 @@ def aliases() -> Mapping[str, str]:
     return {alias: name for name, spec in schema()["properties"].items() for alias in spec.get("x-aliases", ())}
 
 
-# Ways to say which snapshot is meant; a request uses one of them.
-WAYS: Final = ("snapshot_identifier", "snapshot_date", "snapshot_selector")
+# Ways to say what is restored; a request uses one of them.
+WAYS: Final = ("snapshot_identifier", "snapshot_date", "snapshot_selector", "restore_to_time", "clone")
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def parse(raw: object, *, defaults: object, operation_id: str, settings: Setting
             **{name: int(value) if _whole(name, value) else value for name, value in merged.items()},
             "operation_id": operation_id,
             "target_cluster_id": names.normal_identifier(merged["target_cluster_id"]),
+            **_source_cluster(merged),
+            **_restore_time(merged),
             "source_region": _source_region(merged, settings),
             "source_account_id": account if account != settings.account else None,
             "target_region": settings.region,
@@ -105,19 +107,19 @@ def parse(raw: object, *, defaults: object, operation_id: str, settings: Setting
 def merge(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
     """The defaults beneath the request, field by field; null takes a default away.
 
-    What says *which* snapshot (identifier, date or selector) displaces what the defaults say of it, and an identifier
+    What says *what* is restored (a snapshot, a time, a clone) displaces what the defaults say of it, and an identifier
     needs no source cluster, an ARN no region or account: otherwise a default would turn a good request into a
     contradiction.
     """
     displaced: set[str] = set()
-    if given.keys() & {*WAYS, "source_cluster_id"}:
+    if {name for name, value in given.items() if value is not False} & {*WAYS, "source_cluster_id"}:
         displaced |= {*WAYS}
     if "source_cluster_id" in given:
         displaced.add("source_cluster_resource_id")
     if "snapshot_identifier" in given:
         displaced |= {"source_cluster_id", "source_cluster_resource_id"}
-        if _arn_parts(given):
-            displaced |= {"source_region", "source_account_id"}
+    if _arn_parts(given):
+        displaced |= {"source_region", "source_account_id"}
     beneath = {name: value for name, value in defaults.items() if name not in displaced}
     return {name: value for name, value in {**beneath, **given}.items() if value is not None}
 
@@ -151,19 +153,25 @@ def _whole(name: str, value: object) -> bool:
 
 
 def _source_problems(fields: Fields) -> Iterator[RestoreError]:
-    ways = [way for way in WAYS if way in fields]
+    ways = [way for way in WAYS if fields.get(way, False) is not False]
     if len(ways) > 1:
         yield ConflictingFields(
             f"Both {' and '.join(ways)} are given; a restore has one source",
             field=ways[-1],
             remedy="Keep one of them, and set a default that is in the way to null.",
         )
+    elif ways == ["restore_to_time"]:
+        if not fields.keys() & {"source_cluster_id", "source_cluster_resource_id"}:
+            yield MissingSource(
+                "restore_to_time is given without source_cluster_id or source_cluster_resource_id",
+                field="source_cluster_id",
+            )
     elif ways and ways != ["snapshot_identifier"] and "source_cluster_id" not in fields:
         yield MissingSource(f"{ways[0]} is given without source_cluster_id", field="source_cluster_id")
     elif "source_cluster_id" in fields and not ways:
         yield MissingSource(
-            "source_cluster_id is given without snapshot_date or snapshot_selector: a source cluster alone does not "
-            "say which snapshot",
+            "source_cluster_id is given without snapshot_date, snapshot_selector, restore_to_time or clone: a source "
+            "cluster alone does not say what of it is restored",
             field="snapshot_date",
         )
     elif not ways:
@@ -182,6 +190,11 @@ def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterato
         yield from _date_problems(day, now)
     if "snapshot_identifier" in fields:
         yield from _snapshot_problems(fields)
+    yield from _arn_conflicts(fields)
+    if "restore_to_time" in fields or fields.get("clone"):
+        yield from _cluster_problems(fields, settings, now)
+    elif "db_instance_class" not in fields:
+        yield MissingParameter("db_instance_class is missing", field="db_instance_class")
     if selector := fields.get("snapshot_selector"):
         yield from _selector_problems(selector, fields, settings)
     try:
@@ -224,9 +237,29 @@ _ARN: Final = re.compile(
 
 
 def _arn_parts(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Of the snapshot's ARN; empty for a name, or for what only begins like an ARN."""
-    found = _ARN.fullmatch(str(fields.get("snapshot_identifier")))
+    """Of the ARN of the snapshot, or of the source cluster; empty for a name, or for what only begins like an ARN."""
+    found = _ARN.fullmatch(str(fields.get("snapshot_identifier", fields.get("source_cluster_id"))))
     return found.groupdict() if found else {}
+
+
+def _source_cluster(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The source cluster by its name, which an ARN ends with."""
+    given = fields.get("source_cluster_id")
+    return {"source_cluster_id": given.rpartition(":")[2]} if given else {}
+
+
+def _restore_time(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The asked time in one form; one that does not exist stays as it is, and is refused."""
+    given = fields.get("restore_to_time")
+    moment = _moment(given) if given else None
+    return {"restore_to_time": iso(moment)} if moment else {}
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return parse_time(text.upper())
+    except ValueError:
+        return None
 
 
 def _source_region(fields: Mapping[str, Any], settings: Settings) -> str:
@@ -250,12 +283,45 @@ def _snapshot_problems(fields: Fields) -> Iterator[RestoreError]:
         yield UnsupportedSnapshot(
             f"{snapshot} names a {arn['kind']}, not a cluster snapshot", field="snapshot_identifier"
         )
+
+
+def _arn_conflicts(fields: Fields) -> Iterator[RestoreError]:
+    whose = "snapshot" if "snapshot_identifier" in fields else "source cluster"
+    arn = _arn_parts(fields)
     for field, told, has in (
-        ("source_region", "in region", arn["region"]),
-        ("source_account_id", "of account", arn["account"]),
+        ("source_region", "in region", arn.get("region")),
+        ("source_account_id", "of account", arn.get("account")),
     ):
-        if fields.get(field, has) != has:
-            yield ConflictingFields(f"{field} is {fields[field]}, but the snapshot's ARN is {told} {has}", field=field)
+        if has and fields.get(field, has) != has:
+            yield ConflictingFields(f"{field} is {fields[field]}, but the {whose}'s ARN is {told} {has}", field=field)
+
+
+def _cluster_problems(fields: Fields, settings: Settings, now: datetime) -> Iterator[RestoreError]:
+    """Rules of a point in time and of a clone (AUG: Restoring a DB cluster to a specified time; Cloning a volume)."""
+    text = fields.get("restore_to_time")
+    region = _source_region(fields, settings)
+    account = fields.get("source_account_id", _arn_parts(fields).get("account", settings.account))
+    if text and text != "latest":
+        moment = _moment(text)
+        if moment is None:
+            yield InvalidParameter(f"restore_to_time {text!r} is not a time of the calendar", field="restore_to_time")
+        elif moment > now:
+            yield InvalidParameter(
+                f"restore_to_time {text} lies in the future; it is {iso(now)}", field="restore_to_time"
+            )
+    what = "A cluster can be restored to a point in time" if text else "A cluster can be cloned"
+    if region != settings.region:
+        yield ConflictingFields(
+            f"{what} in its own region only; it is in {region}, the deployment in {settings.region}",
+            field="source_region",
+            remedy="Restore from a snapshot, which is copied from another region.",
+        )
+    if text and account != settings.account:
+        yield ConflictingFields(
+            f"{what} in its own account only; it is of {account}, the deployment of {settings.account}",
+            field="source_account_id",
+            remedy="Restore from a snapshot, or clone a cluster that the other account shares by AWS RAM.",
+        )
 
 
 def _selector_problems(selector: Fields, fields: Fields, settings: Settings) -> Iterator[RestoreError]:
@@ -277,7 +343,7 @@ def _selector_problems(selector: Fields, fields: Fields, settings: Settings) -> 
 
 def _scaling_problems(fields: Fields) -> Iterator[RestoreError]:
     scaling = fields.get("serverless_v2_scaling")
-    if fields["db_instance_class"] == "db.serverless" and scaling is None:
+    if fields.get("db_instance_class") == "db.serverless" and scaling is None:
         # RDS refuses a db.serverless instance in a cluster without a range (AUG: Requirements for Serverless v2).
         yield MissingParameter(
             "db_instance_class is db.serverless, but serverless_v2_scaling is missing", field="serverless_v2_scaling"

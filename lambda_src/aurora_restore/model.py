@@ -16,7 +16,7 @@ SCHEMA_VERSION: Final = 1
 """Version of the record's layout; a reader refuses a newer one."""
 
 Plain = dict[str, Any]
-WaitPhase = Literal["cluster", "configure", "writer", "readers", "compensate"]
+WaitPhase = Literal["cluster", "configure", "writer", "upgrade", "readers", "compensate"]
 """What is waited for; a snapshot copy's phase is `PlannedCopy.phase`."""
 
 
@@ -126,7 +126,6 @@ class Request:
     target_cluster_id: str
     target_region: str
     source_region: str
-    db_instance_class: str
     db_subnet_group_name: str
     vpc_security_group_ids: tuple[str, ...]
     mode: Literal["restore", "plan"] = "restore"
@@ -137,13 +136,19 @@ class Request:
     snapshot_date: str | None = None
     snapshot_identifier: str | None = None
     snapshot_selector: SnapshotSelector | None = None
+    restore_to_time: str | None = None
+    """A moment as `iso` writes it, or "latest"."""
+    clone: bool = False
     copy_strategy: Literal["auto", "direct", "two_hop"] = "auto"
     reuse_copies: bool = True
     keep_copies: bool = False
     keep_copies_on_failure: bool = False
     require_local_customer_key: bool = True
     engine_version: str | None = None
+    allow_major_version_upgrade: bool = False
     engine_lifecycle_support: str | None = None
+    db_instance_class: str | None = None
+    """Given, except where the source is a cluster: then the preflight may take its writer's."""
     readers: int = 0
     port: int | None = None
     db_parameter_group_name: str | None = None
@@ -163,6 +168,20 @@ class Request:
     users: tuple[User, ...] = ()
     checks: tuple[Check, ...] = ()
     requested_by: str | None = None
+
+    @property
+    def source_kind(self) -> SourceKind:
+        """What is restored from."""
+        if self.clone:
+            return SourceKind.CLONE
+        return SourceKind.POINT_IN_TIME if self.restore_to_time else SourceKind.SNAPSHOT
+
+    @property
+    def instance_class(self) -> str:
+        """The class of the instances, once what the request leaves open has been taken from the source."""
+        if self.db_instance_class is None:
+            raise ValueError("a request without a class, where the source has none either, has a finding that says so")
+        return self.db_instance_class
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> Self:
@@ -199,6 +218,14 @@ class PlannedInstance:
     promotion_tier: int
 
 
+class SourceKind(StrEnum):
+    """What a cluster is restored from."""
+
+    SNAPSHOT = "snapshot"
+    POINT_IN_TIME = "point_in_time"
+    CLONE = "clone"
+
+
 class SnapshotKind(StrEnum):
     """What a snapshot is (aws-facts: snapshot kinds); RDS shows those of AWS Backup as ``awsbackup``."""
 
@@ -216,6 +243,18 @@ class KeyKind(StrEnum):
     AWS_MANAGED = "aws-managed"
     """The account's aws/rds key."""
     CUSTOMER = "customer"
+
+
+@dataclass(frozen=True)
+class SourceCluster:
+    """A cluster that is restored to a point in time, or cloned."""
+
+    arn: str
+    resource_id: str
+    deleted: bool = False
+    """It is gone: what is restored are its retained automated backups."""
+    restore_to: str | None = None
+    """The moment; None is the latest that can be restored, and the present for a clone."""
 
 
 @dataclass(frozen=True)
@@ -311,10 +350,15 @@ class CostItem:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done, decided before anything is."""
+    """What will be done, decided before anything is.
+
+    Of a source that is no snapshot ``snapshot_arn``, ``snapshot_identifier`` and ``snapshot_created_at`` are empty, and
+    the other ``snapshot_…`` members are the source cluster's.
+    """
 
     engine: str
     engine_version: str
+    """What the cluster runs in the end."""
     snapshot_arn: str
     snapshot_identifier: str
     snapshot_created_at: str
@@ -328,6 +372,13 @@ class Plan:
     storage_type: str
     engine_lifecycle_support: str
     database_phase: bool
+    source_kind: SourceKind = SourceKind.SNAPSHOT
+    source_cluster: SourceCluster | None = None
+    """None for a snapshot."""
+    version_at_restore: str | None = None
+    """What the restore gives, where an upgrade in place follows when the writer is there; else None."""
+    major_upgrade: bool = False
+    """``engine_version`` is of another major version than the source."""
     kms_key_id: str | None = None
     """None keeps the snapshot's own key."""
     port: int | None = None
@@ -359,6 +410,16 @@ class Plan:
         """ARN of the snapshot that the cluster is restored from: the last copy, or the source itself."""
         return self.copies[-1].arn if self.copies else self.snapshot_arn
 
+    @property
+    def restored_version(self) -> str:
+        """What the cluster runs before an upgrade in place."""
+        return self.version_at_restore or self.engine_version
+
+    @property
+    def upgrades_in_place(self) -> bool:
+        """The engine is upgraded by ModifyDBCluster when the writer is there."""
+        return self.version_at_restore is not None
+
     def copy(self, ordinal: int) -> PlannedCopy:
         """The n-th copy, counted from 1."""
         return self.copies[ordinal - 1]
@@ -384,6 +445,9 @@ class Plan:
         values["route"] = CopyRoute.from_mapping(values.get("route", {}))
         if fallback := values.get("fallback_route"):
             values["fallback_route"] = CopyRoute.from_mapping(fallback)
+        values["source_kind"] = SourceKind(values.get("source_kind", SourceKind.SNAPSHOT))
+        if cluster := values.get("source_cluster"):
+            values["source_cluster"] = SourceCluster(**cluster)
         if role := values.get("source_role"):
             values["source_role"] = SourceRole(**role)
         values["snapshot_kind"] = SnapshotKind(values.get("snapshot_kind", SnapshotKind.MANUAL))

@@ -27,6 +27,8 @@ class Watch:
     timed_out: Callable[[Readiness], RestoreError]
     expected: float | None = None
     """Seconds that it is expected to take."""
+    used: int = 0
+    """Seconds that phases before it have used of a deadline that it shares with them."""
     when_ready: Mutation = unchanged
 
 
@@ -73,7 +75,9 @@ def verdict(ctx: StepContext, watch: Watch, judged: Readiness) -> Verdict:
             percent=judged.percent,
             expected=watch.expected,
             remaining=watch.deadline - elapsed,
-            floor=ctx.settings.wait_floor_seconds,
+            floor=waits.floor_after(
+                watch.used, floor=ctx.settings.wait_floor_seconds, cap=ctx.settings.wait_cap_seconds
+            ),
             cap=ctx.settings.wait_cap_seconds,
         )
     seen = {

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from aurora_restore import costs, durations, names, quotas, waits
+from aurora_restore import costs, durations, names, quotas, source_cluster, waits
 from aurora_restore.database.users import reserved
 from aurora_restore.engine import aurora
+from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (
     CopyNameConflict,
     EngineDowngrade,
@@ -27,7 +28,16 @@ from aurora_restore.errors import (
     together,
 )
 from aurora_restore.facts import Facts, SourceFacts
-from aurora_restore.model import KeyKind, Plan, PlannedCopy, PlannedInstance, PlanStep, Request, SnapshotKind, iso
+from aurora_restore.model import (
+    KeyKind,
+    Plan,
+    PlannedCopy,
+    PlannedInstance,
+    PlanStep,
+    Request,
+    SnapshotKind,
+    iso,
+)
 from aurora_restore.readiness import Described, normal_status
 from aurora_restore.settings import Settings
 
@@ -42,26 +52,31 @@ def plan(
 
     ``problems`` are those of the request itself.
     """
+    request = source_cluster.filled(request, facts.source)
     found = [*problems, *facts.findings, *refusals(request, facts, settings, now)]
     if found:
         raise together(found)
-    source, route = facts.source, facts.route
-    if source is None or source.key is None or route is None:
-        raise ValueError("facts without a snapshot, a key or a route have a finding that says why")
+    source, route, way = facts.source, facts.route, facts.way
+    if source is None or source.key is None or route is None or way is None:
+        raise ValueError("facts without a source, a key or a route have a finding that says why")
 
     snapshot = source.described
     size = int(snapshot.get("AllocatedStorage") or 0)
     expected = waits.expected_by_size(size, facts.copies)
     expected |= {copy.phase: 0 for copy in facts.copies if _done(facts, copy)}
+    expected |= waits.expected_of_source(request.source_kind, expected["cluster"])
+    expected |= waits.expected_of_upgrade(expected["writer"], in_place=way.in_place, major=way.major)
     instances = tuple(_instances(request))
     storage_type = request.storage_type or str(snapshot.get("StorageType") or "aurora")
     kms_key_id, key_warnings = _key(request, facts, source, settings)
     return Plan(
         engine=str(snapshot["Engine"]),
-        engine_version=wanted_version(request, snapshot),
-        snapshot_arn=source.arn,
-        snapshot_identifier=names.snapshot_name(str(snapshot["DBClusterSnapshotIdentifier"])),
-        snapshot_created_at=iso(snapshot["SnapshotCreateTime"]),
+        engine_version=way.target,
+        version_at_restore=way.at_restore if way.in_place else None,
+        major_upgrade=way.major,
+        source_kind=request.source_kind,
+        source_cluster=source_cluster.planned(request, source),
+        **_snapshot(source),
         snapshot_engine_version=str(snapshot["EngineVersion"]),
         snapshot_size_gib=size,
         source_cluster_id=str(snapshot.get("DBClusterIdentifier", "")),
@@ -85,17 +100,28 @@ def plan(
         route=route,
         fallback_route=facts.fallback_route,
         source_role=source.role,
-        costs=tuple(costs.expected(request, _to_make(facts), expected, storage_type)),
+        costs=tuple(costs.expected(request, _to_make(facts), expected, storage_type, size)),
         instances=instances,
         expected_seconds=expected,
-        warnings=(*facts.warnings, *key_warnings, *_warnings(request, facts, source, settings, now)),
-        steps=tuple(_steps(request, facts, source, instances, expected, kms_key_id, settings)),
+        warnings=(
+            *facts.warnings,
+            *key_warnings,
+            *_version_warnings(way, source),
+            *_warnings(request, facts, source, settings, now),
+        ),
+        steps=tuple(_steps(request, facts, source, way, instances, expected, kms_key_id, settings)),
     )
 
 
-def wanted_version(request: Request, snapshot: Described) -> str:
-    """The snapshot's version, unless asked otherwise."""
-    return request.engine_version or str(snapshot["EngineVersion"])
+def _snapshot(source: SourceFacts) -> dict[str, str]:
+    """Which snapshot it is; empty for a cluster."""
+    if source.cluster:
+        return {"snapshot_arn": "", "snapshot_identifier": "", "snapshot_created_at": ""}
+    return {
+        "snapshot_arn": source.arn,
+        "snapshot_identifier": names.snapshot_name(str(source.described["DBClusterSnapshotIdentifier"])),
+        "snapshot_created_at": iso(source.described["SnapshotCreateTime"]),
+    }
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
@@ -104,7 +130,8 @@ def wanted_version(request: Request, snapshot: Described) -> str:
 def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) -> Iterator[RestoreError]:
     """Everything that stands against the restore, as far as it is known."""
     if facts.source:
-        yield from _snapshot_refusals(request, facts, facts.source.described, now)
+        yield from _source_refusals(request, facts, facts.source, now)
+        yield from source_cluster.refusals(request, facts.source, settings)
         yield from _copy_refusals(facts, settings)
     yield from _target_refusals(request, facts, settings)
     yield from _network_refusals(request, facts)
@@ -112,15 +139,16 @@ def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) 
     yield from quotas.refusals(request, facts, settings)
 
 
-def _snapshot_refusals(request: Request, facts: Facts, snapshot: Described, now: datetime) -> Iterator[RestoreError]:
-    """What is wrong with restoring this snapshot as asked."""
-    engine, name = str(snapshot["Engine"]), names.snapshot_name(str(snapshot["DBClusterSnapshotIdentifier"]))
+def _source_refusals(request: Request, facts: Facts, source: SourceFacts, now: datetime) -> Iterator[RestoreError]:
+    """What is wrong with restoring this snapshot or cluster as asked."""
+    snapshot = source.described
+    engine = str(snapshot["Engine"])
     if engine not in aurora.ENGINES:
-        yield UnsupportedSnapshot(f"Snapshot {name} is of engine {engine}", field="snapshot_identifier")
+        yield UnsupportedSnapshot(f"The {source.what} {source.arn} is of engine {engine}", field=source.field)
         return
-    if "offered" not in facts.unknown:
-        yield from _version_refusals(request, facts, snapshot, now)
-    yield from _class_refusals(request, facts, snapshot)
+    if "offered" not in facts.unknown and facts.way:
+        yield from _version_refusals(request, facts, source, facts.way, now)
+    yield from _class_refusals(request, facts, engine)
     yield from _log_refusals(request, facts)
     for user in request.users:
         if why := reserved(engine, user.name, str(snapshot.get("MasterUsername", ""))):
@@ -154,47 +182,80 @@ def _target_refusals(request: Request, facts: Facts, settings: Settings) -> Iter
         )
 
 
-def _version_refusals(request: Request, facts: Facts, snapshot: Described, now: datetime) -> Iterator[RestoreError]:
-    have = str(snapshot["EngineVersion"])
-    want = wanted_version(request, snapshot)
-    engine = snapshot["Engine"]
-    minor = sorted((version for version, is_major in facts.upgrades.items() if not is_major), key=aurora.version_key)
+def _version_refusals(
+    request: Request, facts: Facts, source: SourceFacts, way: VersionWay, now: datetime
+) -> Iterator[RestoreError]:
+    have, want, engine, what = way.have, way.target, source.described["Engine"], source.what
+    minor = _versions(facts.upgrades, major=False)
     offers = f"it can be upgraded to {', '.join(minor[:_SHOWN])}" if minor else "no minor upgrade of it is offered"
 
     if not aurora.version_key(want):
         yield InvalidParameter(f"engine_version {want!r} is not a version, such as {have}", field="engine_version")
         return
-    if want != have and aurora.version_key(want) < aurora.version_key(have):
-        yield EngineDowngrade(f"engine_version {want} is older than the snapshot's, {have}", field="engine_version")
+    if aurora.version_key(want) < aurora.version_key(have):
+        yield EngineDowngrade(
+            f"engine_version {want} is older than the {what}'s, {have}: a cluster can be restored at its source's "
+            "version, a newer minor one, or a newer major one with allow_major_version_upgrade, never at an older one",
+            field="engine_version",
+        )
         return
-    if aurora.major(want) != aurora.major(have):
+    if way.major and not request.allow_major_version_upgrade:
         yield MajorUpgradeRefused(
-            f"engine_version {want} is another major version than the snapshot's, {have}; {offers}",
+            f"engine_version {want} is another major version than the {what}'s, {have}; {offers}",
             field="engine_version",
         )
         return
-    if facts.offered is None:
+    if way.major and facts.upgrades.get(want) is not True:
+        majors = _versions(facts.upgrades, major=True)
         yield EngineVersionNotOffered(
-            f"{engine} {want} is not offered in this region; the snapshot has {have}, and {offers}",
+            f"The {what}'s version {have} cannot be upgraded to {want}; of other major versions it can be to "
+            f"{', '.join(majors[:_SHOWN]) or 'none'}",
             field="engine_version",
         )
         return
-    if want != have and facts.upgrades.get(want) is not False:
+    # A restore to a point in time and a clone take the source's version, offered or not.
+    if facts.offered is None and (source.cluster is None or want != have):
         yield EngineVersionNotOffered(
-            f"The snapshot's version {have} cannot be upgraded to {want}; {offers}", field="engine_version"
+            f"{engine} {want} is not offered in this region; the {what} has {have}, and {offers}",
+            field="engine_version",
         )
         return
-    if (ended := support_ended(facts, now)) and request.engine_lifecycle_support != aurora.EXTENDED_SUPPORT:
-        yield ExtendedSupportRequired(
-            f"Standard support of {engine} {aurora.family_version(want)} ended on {ended.date().isoformat()}: RDS "
-            "would charge for Extended Support, or upgrade the major version during the restore",
-            field="engine_lifecycle_support",
+    if want != have and want not in facts.upgrades:
+        yield EngineVersionNotOffered(
+            f"The {what}'s version {have} cannot be upgraded to {want}; {offers}", field="engine_version"
         )
+        return
+    yield from _station_refusals(facts, way)
+    for version in dict.fromkeys((way.at_restore, want)):
+        ended = support_ended(facts, version, now)
+        if ended and request.engine_lifecycle_support != aurora.EXTENDED_SUPPORT:
+            yield ExtendedSupportRequired(
+                f"Standard support of {engine} {aurora.family_version(version)} ended on {ended.date().isoformat()}: "
+                "RDS would charge for Extended Support, or upgrade the major version during the restore",
+                field="engine_lifecycle_support",
+            )
+            return
 
 
-def support_ended(facts: Facts, now: datetime) -> datetime | None:
+def _station_refusals(facts: Facts, way: VersionWay) -> Iterator[RestoreError]:
+    """The version at which a cluster is restored before a major upgrade has to lead to the one that is wanted."""
+    if not way.in_place or way.at_restore == way.have or way.target in facts.upgrades_at_restore:
+        return
+    majors = _versions(facts.upgrades_at_restore, major=True)
+    yield EngineVersionNotOffered(
+        f"The snapshot's version {way.have} is not offered any more; restored as {way.at_restore}, it cannot be "
+        f"upgraded to {way.target}, but to {', '.join(majors[:_SHOWN]) or 'none'}",
+        field="engine_version",
+    )
+
+
+def _versions(upgrades: Mapping[str, bool], *, major: bool) -> list[str]:
+    return sorted((version for version, is_major in upgrades.items() if is_major == major), key=aurora.version_key)
+
+
+def support_ended(facts: Facts, version: str, now: datetime) -> datetime | None:
     """When the standard support of the version ended, or None if it has not."""
-    for period in facts.lifecycles:
+    for period in facts.lifecycles.get(version, ()):
         end = period.get("LifecycleSupportEndDate")
         if period.get("LifecycleSupportName") == "open-source-rds-standard-support" and end and end < now:
             ended: datetime = end
@@ -202,21 +263,30 @@ def support_ended(facts: Facts, now: datetime) -> datetime | None:
     return None
 
 
-def _class_refusals(request: Request, facts: Facts, snapshot: Described) -> Iterator[RestoreError]:
-    """The class has to be offered, and in a zone that the subnet group covers."""
+def _class_refusals(request: Request, facts: Facts, engine: str) -> Iterator[RestoreError]:
+    """The class has to be offered, and in a zone that the subnet group covers; before an upgrade in place and after."""
     wanted = request.db_instance_class
-    if facts.offered is None or "classes" in facts.unknown:
+    if "classes" in facts.unknown or wanted is None:
         return
-    if wanted not in facts.orderable:
-        offered = sorted(facts.orderable)
+    for version, orderable in facts.orderable.items():
+        found = list(_class_of_version_refusals(request, facts, wanted, f"{engine} {version}", orderable))
+        if found:
+            yield from found
+            return
+
+
+def _class_of_version_refusals(
+    request: Request, facts: Facts, wanted: str, told: str, orderable: Mapping[str, frozenset[str]]
+) -> Iterator[RestoreError]:
+    if wanted not in orderable:
+        offered = sorted(orderable)
         more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
         yield InstanceClassUnavailable(
-            f"{wanted} is not offered for {snapshot['Engine']} {wanted_version(request, snapshot)}; offered: "
-            f"{', '.join(offered[:_SHOWN]) or 'none'}{more}",
+            f"{wanted} is not offered for {told}; offered: {', '.join(offered[:_SHOWN]) or 'none'}{more}",
             field="db_instance_class",
         )
         return
-    offered_in, covered = facts.orderable[wanted], _zones(facts.subnet_group)
+    offered_in, covered = orderable[wanted], _zones(facts.subnet_group)
     if offered_in and covered and not offered_in & covered:
         yield InstanceClassUnavailable(
             f"{wanted} is offered in {', '.join(sorted(offered_in))}, but the subnet group "
@@ -298,7 +368,7 @@ def _instances(request: Request) -> Iterator[PlannedInstance]:
         yield PlannedInstance(
             identifier=names.instance_identifier(request.target_cluster_id, ordinal),
             role="writer" if ordinal == 1 else "reader",
-            instance_class=request.db_instance_class,
+            instance_class=request.instance_class,
             promotion_tier=min(ordinal - 1, 15),
         )
 
@@ -326,6 +396,8 @@ def _key(request: Request, facts: Facts, source: SourceFacts, settings: Settings
     own, key = source.kms_key, facts.target_key
     if key is None:
         raise ValueError("facts without the target's key have a finding that says why")
+    if source.cluster and not source.encrypted:
+        return None, ["The source cluster is not encrypted: the new cluster is under a key that AWS owns."]
     if request.kms_key_id is not None:
         if key.account != settings.account:
             return key.arn, [f"The key {key.arn} is of account {key.account}: who can take it away takes the data."]
@@ -334,10 +406,34 @@ def _key(request: Request, facts: Facts, source: SourceFacts, settings: Settings
         return key.arn, []
     if own is not None and own.arn == key.arn:
         return key.arn, []
-    if not request.require_local_customer_key and source.encrypted and not facts.copies:
-        return own.arn if own else None, [f"The snapshot {_UNDER[kind]}, and the restored cluster keeps it."]
-    told = f"The snapshot {_UNDER[kind]}: the restored cluster is under the deployment's key, {key.arn}"
+    foreign_clone = source.cluster is not None and source.account != settings.account  # RDS asks for a key then
+    if not request.require_local_customer_key and source.encrypted and not facts.copies and not foreign_clone:
+        return own.arn if own else None, [f"The {source.what} {_UNDER[kind]}, and the restored cluster keeps it."]
+    told = f"The {source.what} {_UNDER[kind]}: the restored cluster is under the deployment's key, {key.arn}"
     return key.arn, [f"{told}; kms_key_id names another one."]
+
+
+def _version_warnings(way: VersionWay, source: SourceFacts) -> Iterator[str]:
+    if way.substituted:
+        yield (
+            f"AWS does not offer the {source.what}'s version {way.have} any more: it is restored as {way.at_restore}, "
+            "the lowest minor upgrade of it that is offered."
+        )
+    if not way.major:
+        return
+    if way.in_place:
+        yield (
+            f"The major upgrade from {way.at_restore} to {way.target} runs in place when the writer is there, and the "
+            "readers come after it. Parameter groups that the request names take effect with it; extensions may need "
+            "ALTER EXTENSION ... UPDATE afterwards."
+        )
+    else:
+        yield (
+            f"The major upgrade from {way.have} to {way.target} runs when the writer is created. Where its prechecks "
+            "fail, the cluster stays at the old version, and the operation fails. If the source uses another "
+            "lower_case_table_names than 0, the parameter group of db_cluster_parameter_group_name has to set it: it "
+            "cannot be changed later."
+        )
 
 
 def _warnings(request: Request, facts: Facts, source: SourceFacts, settings: Settings, now: datetime) -> Iterator[str]:
@@ -379,13 +475,14 @@ def _steps(
     request: Request,
     facts: Facts,
     source: SourceFacts,
+    way: VersionWay,
     instances: tuple[PlannedInstance, ...],
     expected: Mapping[str, int],
     kms_key_id: str | None,
     settings: Settings,
 ) -> Iterator[PlanStep]:
     writer, *readers = instances
-    snapshot = source.described
+    engine = str(source.described["Engine"])
 
     def here(name: str, action: str, expected_seconds: int, key: str | None = None) -> PlanStep:
         return PlanStep(name, action, expected_seconds, account=settings.account, region=settings.region, key=key)
@@ -393,8 +490,7 @@ def _steps(
     yield from _copy_steps(facts, source, expected, settings)
     yield here(
         "RestoreCluster",
-        f"restore {_restored(facts, source)} as {request.target_cluster_id}, {snapshot['Engine']} "
-        f"{wanted_version(request, snapshot)}",
+        f"{_restored(request, facts, source)} as {request.target_cluster_id}, {engine} {way.at_restore}",
         expected["cluster"],
         kms_key_id,
     )
@@ -403,7 +499,10 @@ def _steps(
         "master password into an RDS-managed secret, and what a restore cannot set",
         expected["configure"],
     )
-    yield here("CreateWriter", f"{writer.identifier} ({writer.instance_class})", expected["writer"])
+    upgrades = f", which upgrades {way.have} to {way.target}" if way.major and not way.in_place else ""
+    yield here("CreateWriter", f"{writer.identifier} ({writer.instance_class}){upgrades}", expected["writer"])
+    if way.in_place:
+        yield here("UpgradeEngine", f"{engine} {way.at_restore} to {way.target}, in place", expected["upgrade"])
     if readers:
         listed = ", ".join(reader.identifier for reader in readers)
         yield here("CreateReaders", f"{listed} ({writer.instance_class})", expected["readers"])
@@ -416,14 +515,23 @@ def _steps(
     yield PlanStep("Cleanup", "; ".join(_tidying(request, facts)) or "nothing is left to tidy up")
 
 
-def _restored(facts: Facts, source: SourceFacts) -> str:
-    last = facts.copies[-1].identifier if facts.copies else None
-    return last or names.snapshot_name(str(source.described["DBClusterSnapshotIdentifier"]))
+def _restored(request: Request, facts: Facts, source: SourceFacts) -> str:
+    if source.cluster is None:
+        last = facts.copies[-1].identifier if facts.copies else None
+        return f"restore {last or names.snapshot_name(str(source.described['DBClusterSnapshotIdentifier']))}"
+    name = str(source.described["DBClusterIdentifier"])
+    if request.clone:
+        return f"clone {name} (copy-on-write)"
+    what = f"the retained backups of {name}" if source.cluster.deleted else name
+    latest = f"the latest time ({iso(source.cluster.latest)} or later)" if source.cluster.latest else "the latest time"
+    return f"restore {what} at {latest if request.restore_to_time == 'latest' else request.restore_to_time}"
 
 
 def _copy_steps(
     facts: Facts, source: SourceFacts, expected: Mapping[str, int], settings: Settings
 ) -> Iterator[PlanStep]:
+    if source.cluster:
+        return
     if facts.route is not None and facts.route.share_snapshot:
         yield PlanStep(
             "PrepareCopies",

@@ -154,14 +154,68 @@ def normal_status(status: object) -> str:
     return str(status or "").strip().lower().replace("_", "-")
 
 
+FAILURE_EVENTS: Final = (
+    # of clusters
+    "database cluster is in a state that cannot be upgraded",
+    "unable to upgrade db cluster",
+    "unable to perform a major version upgrade",
+    "amazon rds can't access the kms encryption key",
+    "isn't able to associate the iam role",
+    "failed to join",
+    "cluster failover failed",
+    "cluster reboot failed",
+    # of instances
+    "insufficient instance capacity",
+    "the db engine version upgrade failed",
+    "you can't create the db instance",
+    "instance is in a state that cannot be upgraded",
+)
+"""Parts of messages, in small letters, that tell of failures after which RDS describes everything as well.
+
+They are those that AWS's CloudFormation handlers for AWS::RDS::DBCluster and AWS::RDS::DBInstance look for.
+"""
+
+UPGRADE_SHOWS_WITHIN: Final = 300
+"""Seconds after its call in which an upgrade may not show yet in what RDS describes."""
+
+
+def silent_failures(messages: Iterable[str]) -> list[str]:
+    """The messages that tell of a failure which no status shows."""
+    return [message for message in messages if any(part in message.lower() for part in FAILURE_EVENTS)]
+
+
+def version_problems(planned: str, cluster: Described, instances: Mapping[str, Described]) -> list[str]:
+    """Where the engine's version is not the planned one, on the cluster or on its writer.
+
+    Both are looked at: an upgrade on restore runs when the writer is created, and when it fails the cluster ends
+    ``available`` at the old version (AuroraUserGuide, AuroraMySQL.mysql80-upgrade-procedure).
+    """
+    identifier = cluster.get("DBClusterIdentifier", "?")
+    members = cluster.get("DBClusterMembers") or ()
+    writers = sorted(member["DBInstanceIdentifier"] for member in members if member.get("IsClusterWriter"))
+    versions = {f"the cluster {identifier}": cluster.get("EngineVersion")}
+    versions |= {f"the writer {writer}": instances.get(writer, {}).get("EngineVersion") for writer in writers}
+    problems = [f"{who} has engine version {version}" for who, version in versions.items() if version != planned]
+    return [f"{problem}, planned is {planned}" for problem in problems] + (
+        [] if writers else [f"the cluster {identifier} has no writer"]
+    )
+
+
+def upgraded(judged: Readiness, problems: Sequence[str], elapsed: float) -> Readiness:
+    """Phase "upgrade": what is good but of the old version may only be what was before the upgrade began."""
+    if judged.state is not State.READY or not problems or elapsed >= UPGRADE_SHOWS_WITHIN:
+        return judged
+    return _pending(judged, "; ".join(problems))
+
+
 def required_reads(phase: str, *, change_seen: bool) -> int:
     """How many good reads in a row a phase needs.
 
     The first "available" after a Modify may still be the one from before it (CloudFormation probes, Terraform waits
-    30 seconds), unless a look before has seen the change under way (``change_seen``); a resource that has just been
-    created has no such past.
+    30 seconds), unless a look before has seen the change under way (``change_seen``). After an upgrade the old version
+    may be shown for a while with every status; a resource that has just been created has no past.
     """
-    return 2 if phase == "configure" and not change_seen else 1
+    return 2 if phase == "upgrade" or (phase == "configure" and not change_seen) else 1
 
 
 def cluster_restored(cluster: Described | None, *, seen: bool = False) -> Readiness:

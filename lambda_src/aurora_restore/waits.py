@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from aurora_restore.model import SourceKind
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -66,6 +68,11 @@ def next_wait(
     return max(1, round(wait))
 
 
+def floor_after(used: float, *, floor: int = FLOOR, cap: int = CAP) -> int:
+    """Shortest wait of a phase that has what phases before it have left of a deadline: they go on as one."""
+    return round(_clamp(_OVERDUE_SHARE * used, floor, cap))
+
+
 def confirm(elapsed: float) -> int:
     """Seconds until a good read that may still be one of before the change is confirmed by a second one."""
     return max(CONFIRM, math.ceil(STALE - elapsed))
@@ -114,6 +121,30 @@ def expected_by_size(size_gib: int, copies: Iterable[PlannedCopy] = ()) -> dict[
     """Expected seconds of each phase that is waited for."""
     phases = next(phases for limit, phases in _BY_SIZE if size_gib < limit)
     return {**{copy.phase: copy.expected_seconds for copy in copies}, **phases}
+
+
+_REPLAY: Final = 300
+"""Seconds that the replay of the log adds to a restore to a point in time."""
+_CLONE: Final = 300
+_UPGRADE: Final = {False: 900, True: 1800}
+"""By whether it is a major one; the time hangs on the number of objects, not on the size (AUG: major upgrades)."""
+
+
+def expected_of_source(kind: SourceKind, cluster: int) -> dict[str, int]:
+    """Corrections of the expected times by what is restored from; ``cluster`` is that of a snapshot of the size.
+
+    A clone shares its source's pages, so that its time does not depend on the size.
+    """
+    if kind is SourceKind.CLONE:
+        return {"cluster": _CLONE}
+    return {"cluster": cluster + _REPLAY} if kind is SourceKind.POINT_IN_TIME else {}
+
+
+def expected_of_upgrade(writer: int, *, in_place: bool, major: bool) -> dict[str, int]:
+    """Corrections by an upgrade: in place it has a phase of its own, else it is part of the creation of the writer."""
+    if in_place:
+        return {"upgrade": _UPGRADE[major]}
+    return {"writer": writer + _UPGRADE[major]} if major else {}
 
 
 def copy_seconds(size_gib: int, *, cross_region: bool) -> int:

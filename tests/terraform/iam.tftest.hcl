@@ -57,7 +57,7 @@ run "actions_of_each_step" {
       ])))
       } == {
       snapshot_check = tolist([
-        "ec2:DescribeSecurityGroups", "kms:DescribeKey", "rds:DescribeAccountAttributes", "rds:DescribeDBClusterParameterGroups",
+        "ec2:DescribeSecurityGroups", "kms:DescribeKey", "rds:DescribeAccountAttributes", "rds:DescribeDBClusterAutomatedBackups", "rds:DescribeDBClusterParameterGroups",
         "rds:DescribeDBClusterSnapshotAttributes", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBEngineVersions",
         "rds:DescribeDBInstances", "rds:DescribeDBMajorEngineVersions", "rds:DescribeDBParameterGroups", "rds:DescribeDBSubnetGroups",
         "rds:DescribeOrderableDBInstanceOptions",
@@ -68,7 +68,7 @@ run "actions_of_each_step" {
         "rds:DescribeDBClusterSnapshots", "states:SendTaskSuccess",
       ])
       check_copy_status    = tolist(["rds:DescribeDBClusterSnapshots", "rds:DescribeEvents"])
-      restore_snapshot     = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot"])
+      restore_snapshot     = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime"])
       check_restore_status = tolist(["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
       configure_cluster = tolist([
         "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "rds:ModifyDBCluster",
@@ -167,8 +167,8 @@ run "only_what_bears_our_tag" {
     condition = alltrue(flatten([
       for policy in aws_iam_role_policy.step : [
         for statement in jsondecode(policy.policy).Statement : try(statement.Condition.StringEquals["aws:RequestTag/aurora-restore:managed-by"], "") == "restore"
-        if length(setintersection(flatten([statement.Action]), ["rds:RestoreDBClusterFromSnapshot", "rds:AddTagsToResource"])) > 0
-        && contains(flatten([statement.Resource]), "arn:aws:rds:eu-west-1:111122223333:cluster:*")
+        if length(setintersection(flatten([statement.Action]), ["rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime", "rds:AddTagsToResource"])) > 0
+        && anytrue([for resource in flatten([statement.Resource]) : endswith(resource, ":cluster:*")])
       ]
     ]))
     error_message = "A cluster is restored only with this deployment's tag."
@@ -255,13 +255,14 @@ run "only_what_bears_our_tag" {
   # Every resource type that RDS asks for is allowed somewhere, or the call would fail in AWS.
   assert {
     condition = alltrue([
-      for step, wanted in {
-        restore_snapshot = { action = "rds:RestoreDBClusterFromSnapshot", types = ["cluster", "cluster-pg", "og", "subgrp"] }
-        create_instances = { action = "rds:CreateDBInstance", types = ["cluster", "db", "og", "pg", "subgrp"] }
-        compensate       = { action = "rds:DeleteDBCluster", types = ["cluster", "cluster-snapshot"] }
-        } : alltrue([
+      for wanted in [
+        { step = "restore_snapshot", action = "rds:RestoreDBClusterFromSnapshot", types = ["cluster", "cluster-pg", "og", "subgrp"] },
+        { step = "restore_snapshot", action = "rds:RestoreDBClusterToPointInTime", types = ["cluster", "cluster-auto-backup", "cluster-pg", "og", "subgrp"] },
+        { step = "create_instances", action = "rds:CreateDBInstance", types = ["cluster", "db", "og", "pg", "subgrp"] },
+        { step = "compensate", action = "rds:DeleteDBCluster", types = ["cluster", "cluster-snapshot"] },
+        ] : alltrue([
           for type in wanted.types : contains(flatten([
-            for statement in jsondecode(aws_iam_role_policy.step[step].policy).Statement : statement.Resource if contains(flatten([statement.Action]), wanted.action)
+            for statement in jsondecode(aws_iam_role_policy.step[wanted.step].policy).Statement : statement.Resource if contains(flatten([statement.Action]), wanted.action)
           ]), "arn:aws:rds:eu-west-1:111122223333:${type}:*")
       ])
     ])
@@ -274,6 +275,14 @@ run "only_what_bears_our_tag" {
       if contains(flatten([statement.Action]), "rds:RestoreDBClusterFromSnapshot")
     ]), "arn:aws:rds:eu-west-1:*:cluster-snapshot:*")
     error_message = "Snapshots that other accounts share are restored too, in this region."
+  }
+
+  assert {
+    condition = contains(flatten([
+      for statement in jsondecode(aws_iam_role_policy.step["restore_snapshot"].policy).Statement : statement.Resource
+      if contains(flatten([statement.Action]), "rds:RestoreDBClusterToPointInTime")
+    ]), "arn:aws:rds:eu-west-1:*:cluster:*")
+    error_message = "Clusters that other accounts share are cloned too, in this region."
   }
 }
 

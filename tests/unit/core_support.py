@@ -124,6 +124,10 @@ class FakeRds:
 
     snapshots: list[dict[str, Any]] = field(default_factory=lambda: [snapshot()])
     clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shared_clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Those of other accounts, by ARN in small letters."""
+    backups: list[dict[str, Any]] = field(default_factory=list)
+    """Automated backups of clusters."""
     instances: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {
@@ -155,6 +159,8 @@ class FakeRds:
     region: str = REGION
     parameter_groups: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    version_then: str = VERSION
+    """What the source of a point in time ran then."""
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     errors: dict[str, list[Exception]] = field(default_factory=dict)
     """Errors that the next calls of an operation raise, after which it works."""
@@ -212,11 +218,25 @@ class FakeRds:
 
     def describe_db_clusters(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_clusters", parameters)
+        if filters := parameters.get("Filters"):
+            [wanted] = filters
+            assert wanted["Name"] == "clone-group-id"
+            return {"DBClusters": [c for c in self.clusters.values() if c.get("CloneGroupId") in wanted["Values"]]}
         if "DBClusterIdentifier" not in parameters:
             return {"DBClusters": list(self.clusters.values())}
-        if parameters["DBClusterIdentifier"] not in self.clusters:
+        name = parameters["DBClusterIdentifier"]
+        found = self.shared_clusters if parameters.get("IncludeShared") else self.clusters
+        if name.lower() not in found:
             raise refused("DBClusterNotFoundFault")
-        return {"DBClusters": [self.clusters[parameters["DBClusterIdentifier"]]]}
+        return {"DBClusters": [found[name.lower()]]}
+
+    def describe_db_cluster_automated_backups(self, **parameters: Any) -> dict[str, Any]:
+        self._called("describe_db_cluster_automated_backups", parameters)
+        wanted = parameters.get("DbClusterResourceId")
+        found = [one for one in self.backups if wanted in (None, one["DbClusterResourceId"])]
+        if wanted and not found:
+            raise refused("DBClusterAutomatedBackupNotFoundFault")
+        return {"DBClusterAutomatedBackups": found}
 
     def describe_db_instances(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_instances", parameters)
@@ -271,8 +291,15 @@ class FakeRds:
         self._called("describe_events", parameters)
         return {"Events": [e for e in self.events if e["SourceIdentifier"] == parameters["SourceIdentifier"]]}
 
+    def restore_db_cluster_to_point_in_time(self, **parameters: Any) -> dict[str, Any]:
+        self._called("restore_db_cluster_to_point_in_time", parameters)
+        return self._restore(parameters, self.version_then)
+
     def restore_db_cluster_from_snapshot(self, **parameters: Any) -> dict[str, Any]:
         self._called("restore_db_cluster_from_snapshot", parameters)
+        return self._restore(parameters, parameters["EngineVersion"])
+
+    def _restore(self, parameters: dict[str, Any], version: str) -> dict[str, Any]:
         name = parameters["DBClusterIdentifier"]
         if name in self.clusters:
             raise refused("DBClusterAlreadyExistsFault")
@@ -281,7 +308,7 @@ class FakeRds:
             "DBClusterArn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:{name}",
             "DbClusterResourceId": f"cluster-{name.upper()}",
             "Status": "creating",
-            "EngineVersion": parameters["EngineVersion"],
+            "EngineVersion": version,
             "Port": 5432,
             "MasterUsername": "admin_user",
             "Endpoint": f"{name}.cluster-x.{REGION}.rds.amazonaws.com",
@@ -300,7 +327,7 @@ class FakeRds:
                 "SecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!cluster-1",
                 "SecretStatus": "creating",
             }
-        for name in ("BackupRetentionPeriod", "DeletionProtection"):
+        for name in ("BackupRetentionPeriod", "DeletionProtection", "EngineVersion"):
             if name in parameters:
                 cluster[name] = parameters[name]
         return {"DBCluster": cluster}

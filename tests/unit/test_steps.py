@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from aurora_restore import audit, errors, runtime
+from aurora_restore import audit, errors, events, runtime
 from aurora_restore.model import Record, ResourceState, Status, iso
 from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG, operation_tags, tag_list
 from aurora_restore.state import StateStore
@@ -326,7 +326,8 @@ def test_what_is_listed_as_under_way_is_not_looked_at_and_what_is_not_is(workflo
     assert (len(looks("describe_db_clusters")), len(looks("describe_db_instances"))) == before
     workflow.rds.all_available()
     assert workflow.observe("writer")["state"] == "READY"
-    assert (len(looks("describe_db_clusters")), len(looks("describe_db_instances"))) == (before[0] + 1, before[1] + 1)
+    # Once for what is waited for, and once for the version of all instances.
+    assert (len(looks("describe_db_clusters")), len(looks("describe_db_instances"))) == (before[0] + 1, before[1] + 2)
 
 
 def test_at_the_deadline_a_look_of_its_own_decides(workflow: Workflow) -> None:
@@ -786,3 +787,204 @@ def test_a_step_that_comes_after_the_end_does_nothing(workflow: Workflow) -> Non
         workflow.step("restore_snapshot", "RestoreCluster")
     assert workflow.rds.clusters == {}
     assert workflow.record == ended
+
+
+# --- upgrades in place, and failures that no status shows -----------------------------------------------------------
+
+TO_17 = {"engine_version": "17.4", "allow_major_version_upgrade": True}
+
+
+def up_to_upgrade(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.until_ready("writer")
+    workflow.step("configure_cluster", "UpgradeEngine")
+
+
+def set_version(workflow: Workflow, version: str) -> None:
+    for one in (*workflow.rds.clusters.values(), *workflow.rds.instances.values()):
+        one["EngineVersion"] = version
+
+
+def test_an_upgrade_in_place_is_asked_for_once(workflow: Workflow) -> None:
+    workflow.request |= {**TO_17, "readers": 1}
+    assert workflow.check()["upgrade_needed"]
+    up_to_upgrade(workflow)
+    assert workflow.rds.made("modify_db_cluster")[-1] == {
+        "DBClusterIdentifier": "orders-staging",
+        "ApplyImmediately": True,
+        "EngineVersion": "17.4",
+        "AllowMajorVersionUpgrade": True,
+    }
+    set_version(workflow, "16.6")  # as it was, while the upgrade does not show yet
+    made = len(workflow.rds.made("modify_db_cluster"))
+    workflow.step("configure_cluster", "UpgradeEngine")
+    assert len(workflow.rds.made("modify_db_cluster")) == made
+    seen = workflow.observe("upgrade")
+    assert (seen["state"], "16.6" in seen["detail"]) == ("PENDING", True)
+    set_version(workflow, "17.4")
+    assert workflow.observe("upgrade")["state"] == "PENDING", "the first good read is confirmed"
+    assert workflow.observe("upgrade")["state"] == "READY"
+    assert workflow.record.cluster is not None
+    assert workflow.record.cluster.engine_version == "17.4"
+
+
+def test_an_upgrade_that_is_pending_or_there_is_not_asked_for(workflow: Workflow) -> None:
+    workflow.request |= TO_17
+    workflow.up_to_writer()
+    workflow.until_ready("writer")
+    workflow.rds.clusters["orders-staging"]["PendingModifiedValues"] = {"EngineVersion": "17.4"}
+    made = len(workflow.rds.made("modify_db_cluster"))
+    assert not workflow.step("configure_cluster", "UpgradeEngine")["upgraded"]
+    assert len(workflow.rds.made("modify_db_cluster")) == made
+    assert workflow.check()["upgrade_needed"]
+
+
+def test_an_upgrade_that_failed_is_told_with_its_events(workflow: Workflow) -> None:
+    workflow.request |= TO_17
+    up_to_upgrade(workflow)
+    set_version(workflow, "16.6")
+    workflow.rds.events = [{"SourceIdentifier": "orders-staging", "Date": NOW, "Message": "pg_upgrade has failed"}]
+    assert workflow.observe("upgrade")["state"] == "PENDING"
+    workflow.now += timedelta(seconds=300)
+    workflow.observe("upgrade")
+    with pytest.raises(errors.VersionMismatch, match=r"16\.6, planned is 17\.4.*pg_upgrade has failed"):
+        workflow.observe("upgrade")
+
+
+def test_an_upgrade_has_what_the_writer_has_left_of_its_time(workflow: Workflow) -> None:
+    workflow.request |= TO_17
+    workflow.up_to_writer()
+    workflow.now += timedelta(seconds=3000)
+    workflow.until_ready("writer")
+    workflow.step("configure_cluster", "UpgradeEngine")
+    workflow.rds.clusters["orders-staging"]["Status"] = "upgrading"
+    assert workflow.observe("upgrade")["state"] == "PENDING"
+    workflow.now += timedelta(seconds=600)
+    with pytest.raises(errors.OperationTimeout, match="'upgrade'"):
+        workflow.observe("upgrade")
+
+
+def test_a_writer_of_another_version_is_not_taken_for_ready(workflow: Workflow) -> None:
+    """An upgrade on restore that failed: cluster and writer are available, at the old version."""
+    workflow.up_to_writer()
+    set_version(workflow, "16.4")
+    workflow.rds.all_available()
+    with pytest.raises(errors.VersionMismatch, match=r"16\.4, planned is 16\.6"):
+        workflow.observe("writer")
+
+
+@pytest.mark.parametrize(
+    ("phase", "source", "kind"),
+    [
+        ("configure", "orders-staging", errors.ClusterFailed),
+        ("writer", "orders-staging-1", errors.ClusterFailed),
+        ("readers", "orders-staging-2", errors.InstanceFailed),
+    ],
+)
+def test_a_failure_that_only_an_event_tells(
+    workflow: Workflow, phase: str, source: str, kind: type[errors.RestoreError]
+) -> None:
+    workflow.request |= {"readers": 1}
+    message = "Amazon RDS can't access the KMS encryption key"
+
+    def told() -> None:
+        workflow.rds.events = [{"SourceIdentifier": source, "Date": NOW, "Message": message}]
+
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.until_ready("cluster")
+    steps = [
+        ("configure", lambda: workflow.step("configure_cluster", "ConfigureCluster")),
+        ("writer", lambda: workflow.step("create_instances", "CreateWriter", role="writer")),
+        ("readers", lambda: workflow.step("create_instances", "CreateReaders", role="readers")),
+    ]
+    for name, begin in steps:
+        begin()
+        if name == phase:
+            told()
+            with pytest.raises(kind, match="no status shows"):
+                workflow.until_ready(name)
+            began = workflow.record.timings[name].started_at
+            assert iso(workflow.rds.made("describe_events")[-1]["StartTime"]) == began
+            return
+        workflow.until_ready(name)
+
+
+def test_whose_events_count(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 1}
+    workflow.check()
+    cluster, writer, reader = "orders-staging", "orders-staging-1", "orders-staging-2"
+    for phase, sources in (
+        ("configure", [cluster]),
+        ("writer", [cluster, writer]),
+        ("upgrade", [cluster, writer]),
+        ("readers", [cluster, reader]),
+    ):
+        assert [name for _, name in events.of_phase(workflow.record.planned, phase)] == sources
+
+
+# --- points in time -------------------------------------------------------------------------------------------------
+
+
+def living_source(workflow: Workflow, **request: Any) -> None:
+    workflow.rds.clusters["orders"] = {
+        "DBClusterIdentifier": "orders",
+        "DBClusterArn": f"arn:aws:rds:{REGION}:123456789012:cluster:orders",
+        "DbClusterResourceId": "cluster-ORDERS",
+        "Status": "available",
+        "Engine": "aurora-postgresql",
+        "EngineVersion": "16.6",
+        "Port": 6000,
+        "StorageEncrypted": True,
+        "MasterUsername": "admin_user",
+        "EarliestRestorableTime": NOW - timedelta(days=1),
+        "LatestRestorableTime": NOW,
+        "DBClusterMembers": [],
+    }
+    del workflow.request["snapshot_identifier"]
+    workflow.request |= {"source_cluster_id": "orders", "restore_to_time": iso(NOW - timedelta(hours=1)), **request}
+
+
+def test_a_point_in_time_takes_the_main_road(workflow: Workflow) -> None:
+    living_source(workflow)
+    verdict = workflow.check()
+    assert (verdict["copies_needed"], verdict["upgrade_needed"]) == (False, False)
+    workflow.up_to_readers()
+    [call] = workflow.rds.made("restore_db_cluster_to_point_in_time")
+    assert (call["Port"], call["RestoreType"]) == (6000, "full-copy")
+    assert not workflow.rds.made("restore_db_cluster_from_snapshot")
+    workflow.step("cleanup", "Cleanup")
+    workflow.step("sns_notification", "NotifySuccess", warnings={})
+    [message] = workflow.messages()
+    assert message["source"]["kind"] == "point_in_time"
+
+
+def test_the_version_of_then_is_the_planned_one(workflow: Workflow) -> None:
+    living_source(workflow)
+    workflow.rds.version_then = "16.4"
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.step("restore_snapshot", "RestoreCluster")
+    plan = workflow.record.planned
+    assert (plan.engine_version, plan.version_at_restore) == ("16.4", None)
+    assert [w for w in workflow.record.warnings if "16.4" in w and "16.6" in w]
+
+
+@pytest.mark.parametrize(("then", "major"), [("16.4", False), ("15.8", True)])
+def test_the_version_of_then_is_upgraded_to_the_one_that_is_asked_for(
+    workflow: Workflow, then: str, major: bool
+) -> None:
+    living_source(workflow, engine_version="16.6", allow_major_version_upgrade=major)
+    workflow.rds.version_then = then
+    assert workflow.check()["upgrade_needed"]
+    workflow.step("restore_snapshot", "RestoreCluster")
+    plan = workflow.record.planned
+    assert (plan.engine_version, plan.version_at_restore, plan.major_upgrade) == ("16.6", then, major)
+
+
+def test_an_older_major_version_of_then_needs_leave(workflow: Workflow) -> None:
+    living_source(workflow, engine_version="16.6")
+    workflow.rds.version_then = "15.8"
+    workflow.check()
+    with pytest.raises(errors.MajorUpgradeRefused, match=r"15\.8"):
+        workflow.step("restore_snapshot", "RestoreCluster")

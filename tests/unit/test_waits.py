@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora_restore import waits
+from aurora_restore.model import SourceKind
 
 seconds = st.floats(0, 400_000, allow_nan=False)
 phases = st.sampled_from(["cluster", "configure", "writer", "readers", "compensate", "copy", "copy-1"])
@@ -80,11 +81,15 @@ def test_detection_costs_one_percent_and_a_few_dozen_looks(expected) -> None:
     assert sum(looks for _, looks in found) / len(found) < 45
 
 
-def _looks(phase: str, deadline: float, expected: float, percent: Callable[[float], int | None]) -> int:
+def _looks(
+    phase: str, deadline: float, expected: float, percent: Callable[[float], int | None], floor: int = waits.FLOOR
+) -> int:
     elapsed, looks = 0.0, 1
     while elapsed < deadline:
         remaining = deadline - elapsed
-        elapsed += waits.next_wait(phase, elapsed, percent=percent(elapsed), expected=expected, remaining=remaining)
+        elapsed += waits.next_wait(
+            phase, elapsed, percent=percent(elapsed), expected=expected, remaining=remaining, floor=floor
+        )
         looks += 1
     return looks
 
@@ -98,6 +103,14 @@ def test_a_phase_that_lasts_to_its_deadline_has_the_looks_that_the_history_has_r
     """statemachine.tf adds up the same sum: an execution ends at 25,000 events, and a look is nine of them."""
     looks = _looks("cluster", deadline, expected, lambda elapsed: None)
     assert looks <= deadline / waits.CAP + GROWING + 30
+
+
+@pytest.mark.parametrize("used", [10, 480, 2_000, 10_000, 20_000])
+@pytest.mark.parametrize("expected", [0, 60, 900, 1_800])
+def test_phases_that_share_a_deadline_have_little_more(used, expected) -> None:
+    looks = _looks("writer", used, 480, lambda elapsed: None)
+    looks += _looks("upgrade", 21_600 - used, expected, lambda elapsed: None, waits.floor_after(used))
+    assert looks <= 21_600 / waits.CAP + GROWING + 30 + 60
 
 
 @pytest.mark.parametrize("expected", [300, 2_300, 20_000, 80_000])
@@ -129,6 +142,17 @@ def test_copies_take_longer_across_regions_and_with_size() -> None:
     assert 2000 < waits.copy_seconds(100, cross_region=True) < 3000
     assert waits.copy_seconds(100, cross_region=True) < waits.copy_seconds(1000, cross_region=True)
     assert waits.copy_seconds(0, cross_region=False) > 0
+
+
+def test_what_a_source_and_an_upgrade_add() -> None:
+    assert waits.expected_of_source(SourceKind.SNAPSHOT, 900) == {}
+    assert waits.expected_of_source(SourceKind.POINT_IN_TIME, 900)["cluster"] > 900
+    small, large = (waits.expected_of_source(SourceKind.CLONE, seconds) for seconds in (900, 3600))
+    assert small == large, "a clone shares its pages"
+    assert waits.expected_of_upgrade(480, in_place=False, major=False) == {}
+    assert waits.expected_of_upgrade(480, in_place=False, major=True)["writer"] > 480
+    minor, major = (waits.expected_of_upgrade(480, in_place=True, major=major) for major in (False, True))
+    assert 0 < minor["upgrade"] < major["upgrade"]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ CHECKS = [
 STATES = [
     "WrapRequest", "TakeTurn", "SnapshotCheck", "PlanOnly?", "CopiesNeeded?",
     "RestoreCluster", "ObserveCluster", "ConfigureCluster", "ObserveConfiguration",
-    "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "DatabasePhase?", "SetupDbUsers",
-    "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
+    "CreateWriter", "ObserveWriter", "UpgradeNeeded?", "CreateReaders", "ObserveReaders", "DatabasePhase?",
+    "SetupDbUsers", "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
 ]  # fmt: skip
 
 

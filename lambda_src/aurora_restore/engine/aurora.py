@@ -20,7 +20,7 @@ from aurora_restore.errors import (
     TargetExists,
     wire_code,
 )
-from aurora_restore.model import Plan, PlannedInstance, Record, Request, WaitPhase
+from aurora_restore.model import Plan, PlannedInstance, Record, Request, SourceKind, WaitPhase, parse_time
 from aurora_restore.readiness import Described, Readiness
 
 if TYPE_CHECKING:
@@ -54,25 +54,28 @@ def family_version(version: str) -> str:
 # --- parameters of the calls ------------------------------------------------------------------------------------------
 
 
+def restore_operation(plan: Plan) -> str:
+    """The call that begins the restore."""
+    return f"RestoreDBCluster{'FromSnapshot' if plan.source_cluster is None else 'ToPointInTime'}"
+
+
 def restore_parameters(request: Request, plan: Plan, tags: Mapping[str, str]) -> Parameters:
-    """For RestoreDBClusterFromSnapshot: everything it takes, since what is left out falls back to RDS's defaults."""
+    """For `restore_operation`: everything it takes, since what is left out falls back to RDS's defaults."""
     scaling = request.serverless_v2_scaling
     return _given(
         DBClusterIdentifier=plan.target_cluster_id,
-        SnapshotIdentifier=plan.snapshot_to_restore,
-        Engine=plan.engine,
-        # Left out, it is the engine's default version in the region, not the snapshot's.
-        EngineVersion=plan.engine_version,
+        **_source_parameters(plan),
         # Left out, it silently enrols in paid Extended Support.
         EngineLifecycleSupport=plan.engine_lifecycle_support,
         # Left out, an I/O-Optimized source comes back as Standard.
         StorageType=plan.storage_type,
         KmsKeyId=plan.kms_key_id,
-        Port=request.port,
+        # Left out, a point in time and a clone have the engine's default port, not the source's.
+        Port=request.port if plan.source_cluster is None else plan.port,
         DBSubnetGroupName=request.db_subnet_group_name,
         VpcSecurityGroupIds=list(request.vpc_security_group_ids),
-        # Given here, it needs no reboot later.
-        DBClusterParameterGroupName=request.db_cluster_parameter_group_name,
+        # Given here, it needs no reboot later. One for another major version comes with the upgrade to that.
+        DBClusterParameterGroupName=None if _upgrades_family(plan) else request.db_cluster_parameter_group_name,
         ServerlessV2ScalingConfiguration=scaling
         and {"MinCapacity": scaling.min_capacity, "MaxCapacity": scaling.max_capacity},
         EnableIAMDatabaseAuthentication=plan.iam_authentication,
@@ -81,6 +84,42 @@ def restore_parameters(request: Request, plan: Plan, tags: Mapping[str, str]) ->
         # Goes on last: until then a failure must be able to clean up.
         DeletionProtection=False,
         Tags=names.tag_list(tags),
+    )
+
+
+def _source_parameters(plan: Plan) -> Parameters:
+    source = plan.source_cluster
+    if source is None:
+        return {
+            "SnapshotIdentifier": plan.snapshot_to_restore,
+            "Engine": plan.engine,
+            # Left out, it is the engine's default version in the region, not the snapshot's.
+            "EngineVersion": plan.restored_version,
+        }
+    name, value = ("DbClusterResourceId", source.resource_id) if source.deleted else ("DBClusterIdentifier", source.arn)
+    which: Parameters = {f"Source{name}": value}
+    if source.restore_to is None:
+        which["UseLatestRestorableTime"] = True
+    else:
+        which["RestoreToTime"] = parse_time(source.restore_to)
+    return {**which, "RestoreType": "copy-on-write" if plan.source_kind is SourceKind.CLONE else "full-copy"}
+
+
+def _upgrades_family(plan: Plan) -> bool:
+    """Until the upgrade in place the parameter groups of the request do not fit."""
+    return plan.upgrades_in_place and plan.major_upgrade
+
+
+def upgrade_parameters(request: Request, plan: Plan) -> Parameters:
+    """For the ModifyDBCluster that upgrades the engine in place."""
+    if not plan.major_upgrade:
+        return {"EngineVersion": plan.engine_version}
+    # Default groups follow by themselves; where the request names its own, they come with the upgrade.
+    return _given(
+        EngineVersion=plan.engine_version,
+        AllowMajorVersionUpgrade=True,
+        DBClusterParameterGroupName=request.db_cluster_parameter_group_name,
+        DBInstanceParameterGroupName=request.db_parameter_group_name,
     )
 
 
@@ -101,12 +140,13 @@ def configure_parameters(request: Request, cluster: Described, *, secret_key: st
 
 def instance_parameters(request: Request, plan: Plan, instance: PlannedInstance, tags: Mapping[str, str]) -> Parameters:
     """For CreateDBInstance: only what an instance has of its own; network, port and encryption are the cluster's."""
+    before_upgrade = _upgrades_family(plan) and instance.role == "writer"
     return _given(
         DBInstanceIdentifier=instance.identifier,
         DBClusterIdentifier=plan.target_cluster_id,
         Engine=plan.engine,
         DBInstanceClass=instance.instance_class,
-        DBParameterGroupName=request.db_parameter_group_name,
+        DBParameterGroupName=None if before_upgrade else request.db_parameter_group_name,
         PromotionTier=instance.promotion_tier,
         AutoMinorVersionUpgrade=request.auto_minor_version_upgrade,
         # Left out, it depends on whether the VPC has an internet gateway.
@@ -195,7 +235,7 @@ class Aurora:
         if phase == "readers" and not plan.readers:
             return readiness.all_ready([]), cluster
         found = self.instances(plan.target_cluster_id)
-        if phase == "writer":
+        if phase in {"writer", "upgrade"}:
             return readiness.writer_ready(found.get(plan.writer.identifier), cluster, seen=seen), cluster
         judged = [readiness.instance_ready(found.get(reader.identifier), cluster, seen=seen) for reader in plan.readers]
         return readiness.all_ready(judged), cluster
@@ -205,12 +245,18 @@ class Aurora:
     def ensure_cluster(self, parameters: Parameters, record: Record) -> Described:
         """The restored cluster, begun now or by an earlier try of this operation."""
         identifier = parameters["DBClusterIdentifier"]
-        accepted, _ = self.by_model("RestoreDBClusterFromSnapshot", parameters)
+        operation = restore_operation(record.planned)
+        accepted, _ = self.by_model(operation, parameters)
+        restore: Callable[..., Any] = (
+            self._rds.restore_db_cluster_from_snapshot
+            if record.planned.source_cluster is None
+            else self._rds.restore_db_cluster_to_point_in_time
+        )
         return _ensure(
             f"cluster {identifier}",
             record,
             look=lambda: self.cluster(identifier),
-            create=lambda: self._rds.restore_db_cluster_from_snapshot(**accepted)["DBCluster"],
+            create=lambda: restore(**accepted)["DBCluster"],
             exists="DBClusterAlreadyExists",
         )
 
@@ -241,9 +287,9 @@ class Aurora:
         accepted = {name: value for name, value in parameters.items() if name in known}
         return accepted, {name: value for name, value in parameters.items() if name not in known}
 
-    def left_for_modify(self, restore: Parameters) -> Parameters:
+    def left_for_modify(self, operation: str, restore: Parameters) -> Parameters:
         """Restore parameters that this SDK can only set by ModifyDBCluster; refused if it cannot do that either."""
-        _, unknown = self.by_model("RestoreDBClusterFromSnapshot", restore)
+        _, unknown = self.by_model(operation, restore)
         accepted, lost = self.by_model("ModifyDBCluster", unknown)
         if lost:
             raise ConfigurationInvalid(

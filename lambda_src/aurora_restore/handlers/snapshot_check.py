@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from aurora_restore import contract, fleet, outcome, planner, preflight, report, sources
+from aurora_restore import contract, fleet, outcome, planner, preflight, report, source_cluster, sources
 from aurora_restore.errors import ConfigurationInvalid, together
-from aurora_restore.model import Plan, Record, Request, iso, parse_time
+from aurora_restore.model import Plan, Record, Request, SourceKind, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, step
 
 
@@ -57,7 +57,7 @@ def handler(ctx: StepContext) -> Verdict:
     )
     facts = preflight.gather(ctx.aws, ctx.clients, request, accounts, ctx.settings, ctx.now, problems=parsed.problems)
     plan = planner.plan(request, facts, ctx.settings, ctx.now, problems=parsed.problems)
-    return _verdict(_save(ctx, request, plan))
+    return _verdict(_save(ctx, source_cluster.filled(request, facts.source), plan))
 
 
 def _save(ctx: StepContext, request: Request, plan: Plan) -> Record:
@@ -65,7 +65,7 @@ def _save(ctx: StepContext, request: Request, plan: Plan) -> Record:
     ttl = ctx.settings.record_ttl_days
 
     def planned(record: Record) -> Record:
-        record = replace(record, plan=plan, warnings=plan.warnings)
+        record = replace(record, request=request, plan=plan, warnings=plan.warnings)
         return outcome.planned(record, now=ctx.now, ttl_days=ttl) if request.mode == "plan" else record
 
     return ctx.update(
@@ -73,7 +73,7 @@ def _save(ctx: StepContext, request: Request, plan: Plan) -> Record:
         planned,
         {
             "mode": request.mode,
-            "snapshot": plan.snapshot_arn,
+            "source": report.source(plan),
             "engine_version": plan.engine_version,
             "copies": [copy.arn for copy in plan.copies],
             "share_snapshot": plan.route.share_snapshot,
@@ -93,6 +93,11 @@ def _claimed_by(request: Request) -> dict[str, str]:
     return {"requested_by": request.requested_by} if request.requested_by else {}
 
 
+def _may_be_older(request: Request, plan: Plan) -> bool:
+    """At the asked time the source may have run an older version than the one that is asked for."""
+    return plan.source_kind is SourceKind.POINT_IN_TIME and request.engine_version is not None
+
+
 def _verdict(record: Record) -> dict[str, Any]:
     plan, request = record.planned, record.wanted
     return {
@@ -103,6 +108,7 @@ def _verdict(record: Record) -> dict[str, Any]:
         "readers": len(plan.readers),
         "copies": [{"ordinal": copy.ordinal, "phase": copy.phase} for copy in plan.copies],
         "copies_needed": bool(plan.copies) or plan.route.share_snapshot,
+        "upgrade_needed": plan.upgrades_in_place or _may_be_older(request, plan),
         "report": report.of_plan(plan) if request.mode == "plan" else None,
         "status": record.status.value,
         "phase": record.phase,
