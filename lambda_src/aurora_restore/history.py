@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from aurora_restore import waits
 from aurora_restore.errors import StateConflict, translate
-from aurora_restore.model import parse_time
+from aurora_restore.model import SourceKind, parse_time
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-    from aurora_restore.model import Plan, Record
+    from aurora_restore.model import CopyRoute, Plan, PlannedCopy, Record
 
 ITEM: Final = "stats#expected"
 MEMORY: Final = 20
@@ -61,14 +62,44 @@ def work_class(phase: str, engine: str, size_gib: int, *, cross_region: bool = F
     return f"{kind}/{engine}/{sum(size_gib >= limit for limit in _SIZES_GIB)}"
 
 
-def classes(plan: Plan) -> dict[str, str]:
-    """The class of each of a plan's phases that take their time."""
-    found = {
-        phase: work_class(phase, plan.engine, plan.snapshot_size_gib)
-        for phase in ("cluster", "configure", "writer", "readers")
-    }
-    for copy in plan.route.copies:
-        found[copy.phase] = work_class(copy.phase, plan.engine, plan.snapshot_size_gib, cross_region=copy.cross_region)
+def classes(engine: str, size_gib: int, source: SourceKind, *, major_upgrade: bool) -> dict[str, str]:
+    """The class of each phase that takes its time, but for copies.
+
+    A cluster is of another class by what it is restored from. What an upgrade adds is not learned: upgrades are rare,
+    and the writer of a restore that upgrades is of no class.
+    """
+    found = {phase: work_class(phase, engine, size_gib) for phase in ("cluster", "configure", "writer", "readers")}
+    if source is not SourceKind.SNAPSHOT:
+        found["cluster"] = f"{source.value}/{found['cluster']}"
+    if major_upgrade:
+        del found["writer"]
+    return found
+
+
+def copies_expected(history: History, route: CopyRoute, engine: str, size_gib: int) -> CopyRoute:
+    """The route with what its copies took here before."""
+    copies = tuple(
+        replace(copy, expected_seconds=expected(history, copy_class(copy, engine, size_gib), copy.expected_seconds))
+        for copy in route.copies
+    )
+    return replace(route, copies=copies)
+
+
+def copy_class(copy: PlannedCopy, engine: str, size_gib: int) -> str:
+    """The class of a copy."""
+    return work_class(copy.phase, engine, size_gib, cross_region=copy.cross_region)
+
+
+def planned(plan: Plan) -> dict[str, tuple[str, int]]:
+    """Of each phase of a plan from which something is learned: its class, and the seconds that the table says."""
+    engine, size = plan.engine, plan.snapshot_size_gib
+    table = waits.expected_by_size(size)
+    table |= waits.expected_of_source(plan.source_kind, table["cluster"])
+    by_phase = classes(engine, size, plan.source_kind, major_upgrade=plan.major_upgrade)
+    found = {phase: (name, table[phase]) for phase, name in by_phase.items()}
+    for copy in plan.copies:
+        seconds = waits.copy_seconds(size, cross_region=copy.cross_region)
+        found[copy.phase] = (copy_class(copy, engine, size), seconds)
     return found
 
 
@@ -79,9 +110,9 @@ def took(record: Record) -> list[tuple[str, float]]:
     made). A first look that comes late makes a phase seem longer than it was, but never longer than half of what was
     expected: an expectation that is too high halves itself.
     """
-    by_phase = classes(record.planned)
+    by_phase = planned(record.planned)
     return [
-        (by_phase[phase], seconds)
+        (by_phase[phase][0], seconds)
         for phase, timing in record.timings.items()
         if phase in by_phase
         and timing.ready_at
@@ -142,6 +173,11 @@ def save(
         else:
             return history
     raise StateConflict("The history of durations could not be saved: too many writers at once")
+
+
+def learn(dynamodb: DynamoDBClient, table: str, record: Record) -> History:
+    """Learn from a finished operation."""
+    return save(dynamodb, table, took(record), dict(planned(record.planned).values()))
 
 
 def _read(item: Mapping[str, Any] | None) -> tuple[History, int]:

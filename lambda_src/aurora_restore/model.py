@@ -398,6 +398,8 @@ class Plan:
     instances: tuple[PlannedInstance, ...] = ()
     steps: tuple[PlanStep, ...] = ()
     expected_seconds: Mapping[str, int] = field(default_factory=dict)
+    learned_phases: tuple[str, ...] = ()
+    """Phases whose expected seconds were learned from this deployment's earlier operations."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -455,6 +457,7 @@ class Plan:
         values["costs"] = tuple(CostItem(**{"usd": None, **item}) for item in values.get("costs", ()))
         values["instances"] = tuple(PlannedInstance(**instance) for instance in values.get("instances", ()))
         values["steps"] = tuple(PlanStep(**step) for step in values.get("steps", ()))
+        values["learned_phases"] = tuple(values.get("learned_phases", ()))
         values["warnings"] = tuple(values.get("warnings", ()))
         return cls(**values)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
-from aurora_restore import costs, durations, names, quotas, source_cluster, waits
+from aurora_restore import costs, durations, history, names, quotas, source_cluster, waits
 from aurora_restore.database.users import reserved
 from aurora_restore.engine import aurora
 from aurora_restore.engine.versions import VersionWay
@@ -46,31 +48,43 @@ _ZONES: Final = 2  # RDS wants a subnet group to cover two (AUG: Working with a 
 
 
 def plan(
-    request: Request, facts: Facts, settings: Settings, now: datetime, *, problems: Iterable[RestoreError] = ()
+    request: Request,
+    facts: Facts,
+    settings: Settings,
+    now: datetime,
+    *,
+    problems: Iterable[RestoreError] = (),
+    known: history.History = MappingProxyType({}),
 ) -> Plan:
     """The plan; raises one error that names all findings when there is no legal one.
 
-    ``problems`` are those of the request itself.
+    ``problems`` are those of the request itself; ``known`` is what earlier operations taught of durations.
     """
     request = source_cluster.filled(request, facts.source)
     found = [*problems, *facts.findings, *refusals(request, facts, settings, now)]
     if found:
         raise together(found)
-    source, route, way = facts.source, facts.route, facts.way
-    if source is None or source.key is None or route is None or way is None:
+    source, way = facts.source, facts.way
+    if source is None or source.key is None or facts.route is None or way is None:
         raise ValueError("facts without a source, a key or a route have a finding that says why")
 
     snapshot = source.described
-    size = int(snapshot.get("AllocatedStorage") or 0)
+    engine, size = str(snapshot["Engine"]), int(snapshot.get("AllocatedStorage") or 0)
+    route = history.copies_expected(known, facts.route, engine, size)
+    fallback = facts.fallback_route and history.copies_expected(known, facts.fallback_route, engine, size)
+    facts = replace(facts, route=route, fallback_route=fallback)
     expected = waits.expected_by_size(size, facts.copies)
-    expected |= {copy.phase: 0 for copy in facts.copies if _done(facts, copy)}
     expected |= waits.expected_of_source(request.source_kind, expected["cluster"])
+    classes = history.classes(engine, size, request.source_kind, major_upgrade=way.major)
+    classes |= {copy.phase: history.copy_class(copy, engine, size) for copy in facts.copies}
+    expected = history.expectations(known, classes, expected)
+    expected |= {copy.phase: 0 for copy in facts.copies if _done(facts, copy)}
     expected |= waits.expected_of_upgrade(expected["writer"], in_place=way.in_place, major=way.major)
     instances = tuple(_instances(request))
     storage_type = request.storage_type or str(snapshot.get("StorageType") or "aurora")
     kms_key_id, key_warnings = _key(request, facts, source, settings)
     return Plan(
-        engine=str(snapshot["Engine"]),
+        engine=engine,
         engine_version=way.target,
         version_at_restore=way.at_restore if way.in_place else None,
         major_upgrade=way.major,
@@ -98,11 +112,12 @@ def plan(
         snapshot_key_kind=source.key.kind,
         snapshot_kms_key_id=snapshot.get("KmsKeyId"),
         route=route,
-        fallback_route=facts.fallback_route,
+        fallback_route=fallback,
         source_role=source.role,
         costs=tuple(costs.expected(request, _to_make(facts), expected, storage_type, size)),
         instances=instances,
         expected_seconds=expected,
+        learned_phases=tuple(phase for phase, name in classes.items() if name in known),
         warnings=(
             *facts.warnings,
             *key_warnings,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora_restore import errors, history, waits
-from aurora_restore.model import PhaseTiming, iso
+from aurora_restore.model import PhaseTiming, SourceKind, iso
 from tests.unit.core_support import NOW, settings
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def test_an_expectation_that_is_far_too_high_comes_down_by_itself() -> None:
 def _operation(**timings: tuple[int, int]) -> Any:
     """A record as far as the history reads it: seconds from NOW to the beginning and the end of each phase."""
     copies = (SimpleNamespace(phase="copy-1", cross_region=True),)
-    plan = SimpleNamespace(engine="aurora-mysql", snapshot_size_gib=50, route=SimpleNamespace(copies=copies))
+    plan = SimpleNamespace(
+        engine="aurora-mysql", snapshot_size_gib=50, copies=copies, source_kind=SourceKind.SNAPSHOT, major_upgrade=False
+    )
     at = {phase: [iso(NOW + timedelta(seconds=second)) for second in both] for phase, both in timings.items()}
     return SimpleNamespace(
         planned=plan,
@@ -110,7 +112,18 @@ def test_what_an_operation_took_is_told_by_class() -> None:
         (history.work_class("copy-1", "aurora-mysql", 50, cross_region=True), 900),
         (CLASS, 700),
     ]
-    assert set(history.classes(record.planned)) == {"cluster", "configure", "writer", "readers", "copy-1"}
+    planned = history.planned(record.planned)
+    assert set(planned) == {"cluster", "configure", "writer", "readers", "copy-1"}
+    assert planned["cluster"] == (CLASS, waits.expected_by_size(50)["cluster"])
+    assert planned["copy-1"][1] == waits.copy_seconds(50, cross_region=True)
+
+
+def test_points_in_time_clones_and_upgrades_are_not_mixed_with_the_rest() -> None:
+    record = _operation(cluster=(0, 700), writer=(700, 3000))
+    record.planned.source_kind, record.planned.major_upgrade = SourceKind.CLONE, True
+    assert history.took(record) == [(f"clone/{CLASS}", 700)]
+    table = dict(history.planned(record.planned).values())
+    assert table[f"clone/{CLASS}"] == waits.expected_of_source(SourceKind.CLONE, 0)["cluster"]
 
 
 # --- the item ---------------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from aurora_restore import audit, errors, events, runtime
-from aurora_restore.model import Record, ResourceState, Status, iso
+from aurora_restore import audit, errors, events, history, runtime
+from aurora_restore.model import Record, ResourceState, Status, iso, parse_time
 from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG, operation_tags, tag_list
 from aurora_restore.state import StateStore
 from tests.unit.core_support import (
@@ -644,6 +644,42 @@ def test_compensates_own_failure_does_not_hide_the_first(workflow: Workflow) -> 
     [message] = workflow.messages()
     assert message["warnings"] == list(record.warnings)
     assert [item["state"] for item in message["resources"]] == ["CREATED"]
+
+
+def test_the_next_operation_expects_what_this_one_took(workflow: Workflow) -> None:
+    first = workflow.check(request={**workflow.request, "mode": "plan", "operation_id": "first"})["report"]
+    assert first["learned_phases"] == []
+    workflow.up_to_readers()
+    assert workflow.step("sns_notification", "NotifySuccess", warnings={})["status"] == "SUCCEEDED"
+    took = workflow.record.timings["cluster"].elapsed(parse_time(str(workflow.record.timings["cluster"].ready_at)))
+    expected = workflow.record.planned.expected_seconds
+    assert 10 < took < expected["cluster"]
+
+    asked = {**workflow.request, "mode": "plan", "operation_id": "second", "target_cluster_id": "orders-again"}
+    second = workflow.check(request=asked)["report"]
+    assert {"cluster", "configure", "writer"} <= set(second["learned_phases"])
+    assert second["expected_seconds"] < first["expected_seconds"]
+    assert any(line.startswith("Learned from earlier operations: cluster") for line in second["table"])
+    known = history.load(workflow.tables, workflow.settings.state_table)
+    assert known[history.work_class("cluster", "aurora-postgresql", 10)].count == history.PRIOR_WEIGHT + 1
+
+
+@pytest.mark.parametrize(
+    "error", [errors.Throttled("too many"), errors.StateConflict("too many writers"), KeyError("stats")]
+)
+def test_what_cannot_be_learned_changes_no_outcome(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    workflow.up_to_readers()
+
+    def refuse(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(history, "save", refuse)
+    assert workflow.step("sns_notification", "NotifySuccess", warnings={})["status"] == "SUCCEEDED"
+    assert workflow.record.status is Status.SUCCEEDED
+    assert workflow.record.warnings == ()
+    assert "durations_not_learned" in caplog.messages
 
 
 def test_a_message_that_cannot_be_sent_changes_no_outcome(workflow: Workflow) -> None:

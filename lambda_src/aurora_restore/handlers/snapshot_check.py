@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from aurora_restore import contract, fleet, outcome, planner, preflight, report, source_cluster, sources
+from aurora_restore import contract, fleet, history, outcome, planner, preflight, report, source_cluster, sources
 from aurora_restore.errors import ConfigurationInvalid, together
 from aurora_restore.model import Plan, Record, Request, SourceKind, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -56,7 +56,8 @@ def handler(ctx: StepContext) -> Verdict:
         {"target_cluster_id": request.target_cluster_id, "mode": request.mode, **_claimed_by(request)},
     )
     facts = preflight.gather(ctx.aws, ctx.clients, request, accounts, ctx.settings, ctx.now, problems=parsed.problems)
-    plan = planner.plan(request, facts, ctx.settings, ctx.now, problems=parsed.problems)
+    known = history.load(ctx.aws.dynamodb, ctx.settings.state_table)
+    plan = planner.plan(request, facts, ctx.settings, ctx.now, problems=parsed.problems, known=known)
     return _verdict(_save(ctx, source_cluster.filled(request, facts.source), plan))
 
 
