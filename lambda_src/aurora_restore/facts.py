@@ -80,12 +80,13 @@ class Facts:
     lifecycles: Sequence[Mapping[str, Any]] = ()
     """Support periods of the wanted version's major."""
     orderable: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Zones by class: of the wanted class, or of all classes if that one is not offered."""
+    """Zones by class: of the wanted classes, or of all classes if one of those is not offered."""
     subnet_group: Described | None = None
     security_groups: Mapping[str, str] = field(default_factory=dict)
     """VPC by security group, of those that exist."""
     cluster_parameter_group: Described | None = None
-    instance_parameter_group: Described | None = None
+    instance_parameter_groups: Mapping[str, Described | None] = field(default_factory=dict)
+    """By name, of those that instances are to have."""
     target: Described | None = None
     """A cluster that has the wanted name."""
     taken_instances: tuple[str, ...] = ()

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from aurora_restore import costs, durations, names, quotas, waits
+from aurora_restore import costs, durations, names, quotas, setting_rules, waits
 from aurora_restore.database.users import reserved
-from aurora_restore.engine import aurora
+from aurora_restore.engine import aurora, settings_table
 from aurora_restore.errors import (
     CopyNameConflict,
     EngineDowngrade,
@@ -27,7 +27,18 @@ from aurora_restore.errors import (
     together,
 )
 from aurora_restore.facts import Facts, SourceFacts
-from aurora_restore.model import KeyKind, Plan, PlannedCopy, PlannedInstance, PlanStep, Request, SnapshotKind, iso
+from aurora_restore.living import NOTHING_COPIED, Copied
+from aurora_restore.model import (
+    KeyKind,
+    Origin,
+    Plan,
+    PlannedCopy,
+    PlannedInstance,
+    PlanStep,
+    Request,
+    SnapshotKind,
+    iso,
+)
 from aurora_restore.readiness import Described, normal_status
 from aurora_restore.settings import Settings
 
@@ -36,13 +47,21 @@ _ZONES: Final = 2  # RDS wants a subnet group to cover two (AUG: Working with a 
 
 
 def plan(
-    request: Request, facts: Facts, settings: Settings, now: datetime, *, problems: Iterable[RestoreError] = ()
+    request: Request,
+    facts: Facts,
+    settings: Settings,
+    now: datetime,
+    *,
+    problems: Iterable[RestoreError] = (),
+    origins: Mapping[str, Origin] | None = None,
+    copied: Copied = NOTHING_COPIED,
 ) -> Plan:
     """The plan; raises one error that names all findings when there is no legal one.
 
-    ``problems`` are those of the request itself.
+    ``problems`` are those of the request itself, ``origins`` where its fields come from, ``copied`` what was taken of
+    a living cluster.
     """
-    found = [*problems, *facts.findings, *refusals(request, facts, settings, now)]
+    found = [*problems, *facts.findings, *refusals(request, facts, settings, now), *_copied_refusals(facts, copied)]
     if found:
         raise together(found)
     source, route = facts.source, facts.route
@@ -87,8 +106,9 @@ def plan(
         source_role=source.role,
         costs=tuple(costs.expected(request, _to_make(facts), expected, storage_type)),
         instances=instances,
+        origins=origins or {},
         expected_seconds=expected,
-        warnings=(*facts.warnings, *key_warnings, *_warnings(request, facts, source, settings, now)),
+        warnings=(*facts.warnings, *copied.notes, *key_warnings, *_warnings(request, facts, source, settings, now)),
         steps=tuple(_steps(request, facts, source, instances, expected, kms_key_id, settings)),
     )
 
@@ -104,7 +124,7 @@ def wanted_version(request: Request, snapshot: Described) -> str:
 def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) -> Iterator[RestoreError]:
     """Everything that stands against the restore, as far as it is known."""
     if facts.source:
-        yield from _snapshot_refusals(request, facts, facts.source.described, now)
+        yield from _snapshot_refusals(request, facts, facts.source.described, settings, now)
         yield from _copy_refusals(facts, settings)
     yield from _target_refusals(request, facts, settings)
     yield from _network_refusals(request, facts)
@@ -112,7 +132,20 @@ def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) 
     yield from quotas.refusals(request, facts, settings)
 
 
-def _snapshot_refusals(request: Request, facts: Facts, snapshot: Described, now: datetime) -> Iterator[RestoreError]:
+def _copied_refusals(facts: Facts, copied: Copied) -> Iterator[RestoreError]:
+    """Settings of one engine do not fit the other."""
+    engine = facts.source.described["Engine"] if facts.source else None
+    if copied.engine and engine and copied.engine != engine:
+        yield InvalidParameter(
+            f"copy_settings_from names {copied.cluster}, which is {copied.engine}; the snapshot is {engine}",
+            field="copy_settings_from",
+            remedy="Name a cluster of the snapshot's engine, or leave copy_settings_from out.",
+        )
+
+
+def _snapshot_refusals(
+    request: Request, facts: Facts, snapshot: Described, settings: Settings, now: datetime
+) -> Iterator[RestoreError]:
     """What is wrong with restoring this snapshot as asked."""
     engine, name = str(snapshot["Engine"]), names.snapshot_name(str(snapshot["DBClusterSnapshotIdentifier"]))
     if engine not in aurora.ENGINES:
@@ -122,6 +155,7 @@ def _snapshot_refusals(request: Request, facts: Facts, snapshot: Described, now:
         yield from _version_refusals(request, facts, snapshot, now)
     yield from _class_refusals(request, facts, snapshot)
     yield from _log_refusals(request, facts)
+    yield from setting_rules.refusals(request, facts, snapshot, wanted_version(request, snapshot), settings)
     for user in request.users:
         if why := reserved(engine, user.name, str(snapshot.get("MasterUsername", ""))):
             yield UserAlreadyExists(f"The user {user.name} cannot be set up: {why}", field="users")
@@ -203,27 +237,38 @@ def support_ended(facts: Facts, now: datetime) -> datetime | None:
 
 
 def _class_refusals(request: Request, facts: Facts, snapshot: Described) -> Iterator[RestoreError]:
-    """The class has to be offered, and in a zone that the subnet group covers."""
-    wanted = request.db_instance_class
+    """The classes have to be offered, and in a zone that the subnet group covers."""
     if facts.offered is None or "classes" in facts.unknown:
         return
-    if wanted not in facts.orderable:
-        offered = sorted(facts.orderable)
-        more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
-        yield InstanceClassUnavailable(
-            f"{wanted} is not offered for {snapshot['Engine']} {wanted_version(request, snapshot)}; offered: "
-            f"{', '.join(offered[:_SHOWN]) or 'none'}{more}",
-            field="db_instance_class",
-        )
-        return
-    offered_in, covered = facts.orderable[wanted], _zones(facts.subnet_group)
-    if offered_in and covered and not offered_in & covered:
-        yield InstanceClassUnavailable(
-            f"{wanted} is offered in {', '.join(sorted(offered_in))}, but the subnet group "
-            f"{request.db_subnet_group_name} covers {', '.join(sorted(covered))}",
-            field="db_instance_class",
-            remedy="Choose a class that is offered in a zone of the subnet group, or a subnet group with such a zone.",
-        )
+    covered = _zones(facts.subnet_group)
+    for wanted in request.classes:
+        if wanted not in facts.orderable:
+            offered = sorted(facts.orderable)
+            more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
+            yield InstanceClassUnavailable(
+                f"{wanted} is not offered for {snapshot['Engine']} {wanted_version(request, snapshot)}; offered: "
+                f"{', '.join(offered[:_SHOWN]) or 'none'}{more}",
+                field="db_instance_class",
+            )
+            continue
+        offered_in = facts.orderable[wanted]
+        if offered_in and covered and not offered_in & covered:
+            yield InstanceClassUnavailable(
+                f"{wanted} is offered in {', '.join(sorted(offered_in))}, but the subnet group "
+                f"{request.db_subnet_group_name} covers {', '.join(sorted(covered))}",
+                field="db_instance_class",
+                remedy="Choose a class that is offered in a zone of the subnet group, or a subnet group with such a "
+                "zone.",
+            )
+    for ordinal, spec in enumerate(request.topology):
+        zone, offered_in = spec.availability_zone, facts.orderable.get(str(spec.db_instance_class), frozenset())
+        if zone and ((covered and zone not in covered) or (offered_in and zone not in offered_in)):
+            yield InstanceClassUnavailable(
+                f"{spec.db_instance_class} cannot be created in {zone}: the class is offered in "
+                f"{', '.join(sorted(offered_in)) or 'zones that RDS does not tell'}, the subnet group covers "
+                f"{', '.join(sorted(covered)) or 'zones that are not known'}",
+                field=f"instances.{ordinal}.availability_zone",
+            )
 
 
 def _zones(subnet_group: Described | None) -> frozenset[str]:
@@ -262,12 +307,12 @@ def _network_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
 
 
 def _group_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
-    groups = (
-        ("db_cluster_parameter_group_name", request.db_cluster_parameter_group_name, facts.cluster_parameter_group),
-        ("db_parameter_group_name", request.db_parameter_group_name, facts.instance_parameter_group),
-    )
     wanted = (facts.offered or {}).get("DBParameterGroupFamily")
-    for field, name, group in groups:
+    named = [
+        ("db_cluster_parameter_group_name", request.db_cluster_parameter_group_name, facts.cluster_parameter_group)
+    ]
+    named += [("db_parameter_group_name", name, found) for name, found in facts.instance_parameter_groups.items()]
+    for field, name, group in named:
         if name is None or field in facts.unknown:
             continue
         if group is None:
@@ -294,12 +339,18 @@ def _log_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
 
 
 def _instances(request: Request) -> Iterator[PlannedInstance]:
-    for ordinal in range(1, request.readers + 2):
+    for ordinal, spec in enumerate(request.topology, 1):
+        own = {
+            field: value
+            for field in settings_table.OF_AN_INSTANCE
+            if field not in {"db_instance_class", "promotion_tier"} and (value := getattr(spec, field)) is not None
+        }
         yield PlannedInstance(
             identifier=names.instance_identifier(request.target_cluster_id, ordinal),
             role="writer" if ordinal == 1 else "reader",
-            instance_class=request.db_instance_class,
-            promotion_tier=min(ordinal - 1, 15),
+            instance_class=str(spec.db_instance_class),
+            promotion_tier=min(ordinal - 1, 15) if spec.promotion_tier is None else spec.promotion_tier,
+            settings=own,
         )
 
 
@@ -405,8 +456,10 @@ def _steps(
     )
     yield here("CreateWriter", f"{writer.identifier} ({writer.instance_class})", expected["writer"])
     if readers:
-        listed = ", ".join(reader.identifier for reader in readers)
-        yield here("CreateReaders", f"{listed} ({writer.instance_class})", expected["readers"])
+        listed = ", ".join(f"{reader.identifier} ({reader.instance_class})" for reader in readers)
+        yield here("CreateReaders", listed, expected["readers"])
+    if request.completes:
+        yield here("CompleteCluster", "; ".join(_completions(request)), 0)
     if settings.database_enabled:
         users = ", ".join(user.name for user in request.users) or "no users asked for"
         yield PlanStep("SetupDbUsers", f"over TLS: {users}")
@@ -414,6 +467,17 @@ def _steps(
     else:
         yield PlanStep("VerifyRestore", "version as planned (the deployment has no database phase)")
     yield PlanStep("Cleanup", "; ".join(_tidying(request, facts)) or "nothing is left to tidy up")
+
+
+def _completions(request: Request) -> Iterator[str]:
+    for role in request.associated_roles:
+        yield f"role {role.role_arn}{f' for {role.feature_name}' if role.feature_name else ''}"
+    if request.enable_http_endpoint:
+        yield "Data API"
+    for endpoint in request.custom_endpoints:
+        yield f"custom endpoint {endpoint.db_cluster_endpoint_identifier}"
+    if scaling := request.reader_autoscaling:
+        yield f"{scaling.min_capacity} to {scaling.max_capacity} readers by autoscaling"
 
 
 def _restored(facts: Facts, source: SourceFacts) -> str:

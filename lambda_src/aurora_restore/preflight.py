@@ -373,7 +373,7 @@ def _named(snapshots: Sequence[Described], copies: Sequence[PlannedCopy]) -> dic
 
 
 def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, snapshot: SourceFacts | None) -> Facts:
-    wanted = [names.instance_identifier(request.target_cluster_id, n + 1) for n in range(request.readers + 1)]
+    wanted = [names.instance_identifier(request.target_cluster_id, n + 1) for n in range(len(request.topology))]
     facts = Facts(
         subnet_group=looks.at("subnet_group", lambda: _subnet_group(rds, request), None, field="db_subnet_group_name"),
         security_groups=looks.at(
@@ -388,10 +388,10 @@ def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, sna
             None,
             field="db_cluster_parameter_group_name",
         ),
-        instance_parameter_group=looks.at(
+        instance_parameter_groups=looks.at(
             "db_parameter_group_name",
-            lambda: _instance_parameter_group(rds, request.db_parameter_group_name),
-            None,
+            lambda: _instance_parameter_groups(rds, request),
+            {},
             field="db_parameter_group_name",
         ),
         target=looks.at(
@@ -410,12 +410,9 @@ def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, sna
         upgrades = looks.at("offered", lambda: _upgrades(rds, engine, have), {}, field="engine_version")
     orderable: Mapping[str, frozenset[str]] = {}
     if offered:
-        wanted_class = request.db_instance_class
         orderable = looks.at(
-            "classes", lambda: _classes(rds, engine, version, wanted_class), {}, field="db_instance_class"
+            "classes", lambda: _offers(rds, engine, version, request.classes), {}, field="db_instance_class"
         )
-        if wanted_class not in orderable and "classes" not in looks.unknown:
-            orderable = looks.at("classes", lambda: _classes(rds, engine, version, None), {}, field="db_instance_class")
     return replace(
         facts,
         offered=offered,
@@ -449,6 +446,14 @@ def _lifecycles(rds: RDSClient, engine: str, version: str) -> Sequence[Mapping[s
         "InvalidParameterCombination",
     )
     return (found or {}).get("SupportedEngineLifecycles") or ()
+
+
+def _offers(rds: RDSClient, engine: str, version: str, wanted: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Of the wanted classes, or of all if one of those is not offered."""
+    found: dict[str, frozenset[str]] = {}
+    for one in wanted:
+        found |= _classes(rds, engine, version, one)
+    return found if all(one in found for one in wanted) else _classes(rds, engine, version, None)
 
 
 def _classes(rds: RDSClient, engine: str, version: str, wanted: str | None) -> dict[str, frozenset[str]]:
@@ -493,9 +498,12 @@ def _cluster_parameter_group(rds: RDSClient, name: str | None) -> Described | No
     )
 
 
-def _instance_parameter_group(rds: RDSClient, name: str | None) -> Described | None:
-    if name is None:
-        return None
+def _instance_parameter_groups(rds: RDSClient, request: Request) -> dict[str, Described | None]:
+    asked = (request.db_parameter_group_name, *(spec.db_parameter_group_name for spec in request.topology))
+    return {name: _instance_parameter_group(rds, name) for name in dict.fromkeys(asked) if name is not None}
+
+
+def _instance_parameter_group(rds: RDSClient, name: str) -> Described | None:
     return _or_none(
         lambda: rds.describe_db_parameter_groups(DBParameterGroupName=name)["DBParameterGroups"][0],
         "DBParameterGroupNotFound",

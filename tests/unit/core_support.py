@@ -109,6 +109,31 @@ def subnet_group(name: str, *, zones: str = "ab", **changes: Any) -> dict[str, A
     }
 
 
+# What RDS shows under another name than it is given, and how.
+_SHOWN: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "DBClusterParameterGroupName": lambda name: {"DBClusterParameterGroup": name},
+    "DBParameterGroupName": lambda name: {"DBParameterGroups": [{"DBParameterGroupName": name}]},
+    "DBSubnetGroupName": lambda name: {"DBSubnetGroup": name},
+    "EnableCloudwatchLogsExports": lambda types: {"EnabledCloudwatchLogsExports": types},
+    "EnableIAMDatabaseAuthentication": lambda on: {"IAMDatabaseAuthenticationEnabled": on},
+    "EnablePerformanceInsights": lambda on: {"PerformanceInsightsEnabled": on},
+    "StorageType": lambda kind: {"StorageType": kind} if kind != "aurora" else {},
+    "Tags": lambda tags: {"TagList": tags},
+    "VpcSecurityGroupIds": lambda ids: {
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": one, "Status": "active"} for one in ids]
+    },
+    **dict.fromkeys(("ApplyImmediately", "ManageMasterUserPassword", "SnapshotIdentifier"), lambda _: {}),
+}
+
+
+def _shown(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a call as a describe shows them."""
+    shown: dict[str, Any] = {}
+    for name, value in parameters.items():
+        shown |= _SHOWN[name](value) if name in _SHOWN else {name: value}
+    return shown
+
+
 class _Paginator:
     def __init__(self, call: Callable[..., dict[str, Any]]) -> None:
         self._call = call
@@ -284,6 +309,10 @@ class FakeRds:
             "DBClusterMembers": [],
             "TagList": parameters["Tags"],
             "DeletionProtection": False,
+            "Engine": parameters["Engine"] if "Engine" in parameters else "aurora-postgresql",
+            "AutoMinorVersionUpgrade": True,
+            "DatabaseInsightsMode": "standard",
+            **_shown(parameters),
         }
         return {"DBCluster": self.clusters[name]}
 
@@ -295,9 +324,7 @@ class FakeRds:
                 "SecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!cluster-1",
                 "SecretStatus": "creating",
             }
-        for name in ("BackupRetentionPeriod", "DeletionProtection"):
-            if name in parameters:
-                cluster[name] = parameters[name]
+        cluster |= _shown(parameters)
         return {"DBCluster": cluster}
 
     def create_db_instance(self, **parameters: Any) -> dict[str, Any]:
@@ -311,8 +338,10 @@ class FakeRds:
             "DBInstanceArn": f"arn:aws:rds:{REGION}:{ACCOUNT}:db:{name}",
             "DbiResourceId": f"db-{name.upper()}",
             "DBInstanceStatus": "creating",
-            "TagList": parameters["Tags"],
             "EngineVersion": VERSION,
+            "AutoMinorVersionUpgrade": True,
+            "PerformanceInsightsEnabled": False,
+            **_shown(parameters),
         }
         members = self.clusters[cluster]["DBClusterMembers"]
         members.append(

@@ -200,8 +200,8 @@ def test_the_calls_of_the_main_road(workflow: Workflow) -> None:
         "ApplyImmediately": True,
         "ManageMasterUserPassword": True,
         "MasterUserSecretKmsKeyId": KEY_ARN,
-        "BackupRetentionPeriod": 7,
     }
+    assert restored["BackupRetentionPeriod"] == 7
     writer, reader = workflow.rds.made("create_db_instance")
     assert (writer["PromotionTier"], reader["PromotionTier"]) == (0, 1)
     assert writer["PubliclyAccessible"] is False

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from aurora_restore import names, readiness
+from aurora_restore.engine import settings_table
+from aurora_restore.engine.settings_table import Call
 from aurora_restore.errors import (
     ConfigurationInvalid,
     ResourceBusy,
@@ -54,44 +56,53 @@ def family_version(version: str) -> str:
 # --- parameters of the calls ------------------------------------------------------------------------------------------
 
 
+def wanted_settings(request: Request, plan: Plan, tags: Mapping[str, str]) -> Parameters:
+    """The settings of the cluster in the request's terms (see `settings_table`): what was asked for, and what the plan
+    has resolved where nothing was."""
+    resolved = {
+        "kms_key_id": plan.kms_key_id,
+        # Left out, an I/O-Optimized source comes back as Standard.
+        "storage_type": plan.storage_type,
+        # Left out, it silently enrols in paid Extended Support.
+        "engine_lifecycle_support": plan.engine_lifecycle_support,
+        "port": plan.port,
+        "enable_iam_database_authentication": plan.iam_authentication,
+        "tags": dict(tags),
+    }
+    asked = {field: value for field, value in request.to_mapping().items() if field in settings_table.BY_FIELD}
+    return {**asked, **_given(**resolved)}
+
+
+def wanted_of_instance(request: Request, plan: Plan, instance: PlannedInstance, tags: Mapping[str, str]) -> Parameters:
+    """The settings of an instance: the cluster's, and its own above them."""
+    wanted = {
+        **wanted_settings(request, plan, tags),
+        **instance.settings,
+        "db_instance_class": instance.instance_class,
+        "promotion_tier": instance.promotion_tier,
+    }
+    if not wanted.get("monitoring_interval"):
+        wanted.pop("monitoring_role_arn", None)  # RDS refuses a role without an interval
+    return wanted
+
+
 def restore_parameters(request: Request, plan: Plan, tags: Mapping[str, str]) -> Parameters:
     """For RestoreDBClusterFromSnapshot: everything it takes, since what is left out falls back to RDS's defaults."""
-    scaling = request.serverless_v2_scaling
-    return _given(
-        DBClusterIdentifier=plan.target_cluster_id,
-        SnapshotIdentifier=plan.snapshot_to_restore,
-        Engine=plan.engine,
+    return {
+        "DBClusterIdentifier": plan.target_cluster_id,
+        "SnapshotIdentifier": plan.snapshot_to_restore,
+        "Engine": plan.engine,
         # Left out, it is the engine's default version in the region, not the snapshot's.
-        EngineVersion=plan.engine_version,
-        # Left out, it silently enrols in paid Extended Support.
-        EngineLifecycleSupport=plan.engine_lifecycle_support,
-        # Left out, an I/O-Optimized source comes back as Standard.
-        StorageType=plan.storage_type,
-        KmsKeyId=plan.kms_key_id,
-        Port=request.port,
-        DBSubnetGroupName=request.db_subnet_group_name,
-        VpcSecurityGroupIds=list(request.vpc_security_group_ids),
-        # Given here, it needs no reboot later.
-        DBClusterParameterGroupName=request.db_cluster_parameter_group_name,
-        ServerlessV2ScalingConfiguration=scaling
-        and {"MinCapacity": scaling.min_capacity, "MaxCapacity": scaling.max_capacity},
-        EnableIAMDatabaseAuthentication=plan.iam_authentication,
-        EnableCloudwatchLogsExports=list(request.enable_cloudwatch_logs_exports) or None,
-        CopyTagsToSnapshot=request.copy_tags_to_snapshot,
+        "EngineVersion": plan.engine_version,
         # Goes on last: until then a failure must be able to clean up.
-        DeletionProtection=False,
-        Tags=names.tag_list(tags),
-    )
+        "DeletionProtection": False,
+        **settings_table.parameters(Call.RESTORE, wanted_settings(request, plan, tags)),
+    }
 
 
-def configure_parameters(request: Request, cluster: Described, *, secret_key: str) -> Parameters:
+def configure_parameters(wanted: Mapping[str, Any], cluster: Described, *, secret_key: str) -> Parameters:
     """For ModifyDBCluster: what a restore cannot set and differs from what is described; empty if nothing does."""
-    wanted: Parameters = _given(
-        BackupRetentionPeriod=request.backup_retention_period,
-        PreferredBackupWindow=request.preferred_backup_window,
-        PreferredMaintenanceWindow=request.preferred_maintenance_window,
-    )
-    changes = {name: value for name, value in wanted.items() if cluster.get(name) != value}
+    changes = settings_table.changes(wanted, cluster)
     if not cluster.get("MasterUserSecret"):
         # The restored password is whatever it was at the source; a managed secret is never restored. Where one is
         # there already (an earlier try), its key cannot be given again (BC:ModifyDBCluster MasterUserSecretKmsKeyId).
@@ -101,18 +112,14 @@ def configure_parameters(request: Request, cluster: Described, *, secret_key: st
 
 def instance_parameters(request: Request, plan: Plan, instance: PlannedInstance, tags: Mapping[str, str]) -> Parameters:
     """For CreateDBInstance: only what an instance has of its own; network, port and encryption are the cluster's."""
-    return _given(
-        DBInstanceIdentifier=instance.identifier,
-        DBClusterIdentifier=plan.target_cluster_id,
-        Engine=plan.engine,
-        DBInstanceClass=instance.instance_class,
-        DBParameterGroupName=request.db_parameter_group_name,
-        PromotionTier=instance.promotion_tier,
-        AutoMinorVersionUpgrade=request.auto_minor_version_upgrade,
+    return {
+        "DBInstanceIdentifier": instance.identifier,
+        "DBClusterIdentifier": plan.target_cluster_id,
+        "Engine": plan.engine,
         # Left out, it depends on whether the VPC has an internet gateway.
-        PubliclyAccessible=False,
-        Tags=names.tag_list(tags),
-    )
+        "PubliclyAccessible": False,
+        **settings_table.parameters(Call.CREATE, wanted_of_instance(request, plan, instance, tags)),
+    }
 
 
 def _given(**parameters: Any) -> Parameters:
@@ -128,6 +135,15 @@ def refuse_another(record: Record, cluster: Described) -> None:
     known = record.resource("db-cluster", name)
     if known and known.resource_id and cluster.get("DbClusterResourceId") != known.resource_id:
         raise ResourceVanished(f"{name} is another cluster now than the one that was restored")
+
+
+def refuse_old_sdk(aurora: Aurora, record: Record, tags: Mapping[str, str]) -> None:
+    """Refuse, before anything is made, a setting that the function's SDK cannot give in any later call either."""
+    request, plan = record.wanted, record.planned
+    aurora.left_for_modify(restore_parameters(request, plan, tags))
+    aurora.known("ModifyDBCluster", settings_table.parameters(Call.MODIFY, wanted_settings(request, plan, tags)))
+    for instance in plan.instances:
+        aurora.known("CreateDBInstance", instance_parameters(request, plan, instance, tags))
 
 
 class Aurora:
@@ -167,6 +183,14 @@ class Aurora:
             Filters=[{"Name": "db-cluster-id", "Values": [cluster_identifier]}]
         )
         return {instance["DBInstanceIdentifier"]: instance for page in pages for instance in page["DBInstances"]}
+
+    def custom_endpoints(self, cluster_identifier: str) -> list[Described]:
+        """The cluster's custom endpoints; its own two are left out."""
+        pages = self._rds.get_paginator("describe_db_cluster_endpoints").paginate(
+            DBClusterIdentifier=cluster_identifier
+        )
+        found: list[Described] = [endpoint for page in pages for endpoint in page["DBClusterEndpoints"]]
+        return [endpoint for endpoint in found if endpoint.get("EndpointType") == "CUSTOM"]
 
     def observe(self, phase: WaitPhase, plan: Plan, *, seen: bool) -> tuple[Readiness, Described | None]:
         """The state of what a phase waits for, with the cluster as described."""
@@ -228,10 +252,14 @@ class Aurora:
     def left_for_modify(self, restore: Parameters) -> Parameters:
         """Restore parameters that this SDK can only set by ModifyDBCluster; refused if it cannot do that either."""
         _, unknown = self.by_model("RestoreDBClusterFromSnapshot", restore)
-        accepted, lost = self.by_model("ModifyDBCluster", unknown)
-        if lost:
+        return self.known("ModifyDBCluster", unknown)
+
+    def known(self, operation: str, parameters: Parameters) -> Parameters:
+        """The parameters of a call, refused clearly if this SDK does not know one of them."""
+        accepted, unknown = self.by_model(operation, parameters)
+        if unknown:
             raise ConfigurationInvalid(
-                f"The function's SDK is too old for {', '.join(sorted(lost))}",
+                f"The function's SDK is too old for {', '.join(sorted(unknown))} of {operation}",
                 remedy="Choose a newer Lambda runtime, or a package that brings its own boto3.",
             )
         return accepted

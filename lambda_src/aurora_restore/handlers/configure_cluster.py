@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aurora_restore.engine.aurora import Aurora, configure_parameters, restore_parameters
+from aurora_restore.engine.aurora import Aurora, configure_parameters, restore_parameters, wanted_settings
 from aurora_restore.model import PhaseTiming, Record, iso
 from aurora_restore.runtime import StepContext, Verdict, step
 
@@ -13,7 +13,8 @@ def handler(ctx: StepContext) -> Verdict:
     request, plan = ctx.record.wanted, ctx.record.planned
     aurora = Aurora(ctx.aws.rds)
     cluster = aurora.own_cluster(ctx.record)
-    changes = configure_parameters(request, cluster, secret_key=ctx.settings.kms_key_arn)
+    wanted = wanted_settings(request, plan, ctx.tags)
+    changes = configure_parameters(wanted, cluster, secret_key=ctx.settings.kms_key_arn)
     if "ManageMasterUserPassword" in changes:  # the first try: later ones would only repeat these
         changes |= aurora.left_for_modify(restore_parameters(request, plan, ctx.tags))
     if changes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aurora_restore import names
-from aurora_restore.engine.aurora import Aurora, restore_parameters
+from aurora_restore.engine.aurora import Aurora, refuse_old_sdk, restore_parameters
 from aurora_restore.model import PhaseTiming, Record, ResourceState, iso
 from aurora_restore.runtime import StepContext, Verdict, step
 
@@ -16,7 +16,7 @@ def handler(ctx: StepContext) -> Verdict:
     request, plan = ctx.record.wanted, ctx.record.planned
     aurora = Aurora(ctx.aws.rds)
     parameters = restore_parameters(request, plan, ctx.tags)
-    aurora.left_for_modify(parameters)  # refuses now what the SDK could not set later either
+    refuse_old_sdk(aurora, ctx.record, ctx.tags)
 
     intent = ctx.record.resource("db-cluster", plan.target_cluster_id)
     if intent is None:

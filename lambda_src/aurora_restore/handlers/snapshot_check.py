@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from aurora_restore import contract, outcome, planner, preflight, report, sources
+from aurora_restore import contract, living, outcome, planner, preflight, report, sources
 from aurora_restore.errors import ConfigurationInvalid, together
 from aurora_restore.model import Plan, Record, Request, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -31,12 +31,12 @@ def handler(ctx: StepContext) -> Verdict:
     if record.plan is not None:  # an earlier try came this far
         return _verdict(record)
 
+    raw, defaults = ctx.event.get("request"), _defaults(ctx.event.get("defaults_json"))
+    copied = living.NOTHING_COPIED
+    if pair := contract.settings_source(raw, defaults):
+        copied = living.copy(ctx.aws, *pair, ctx.settings)
     parsed = contract.parse(
-        ctx.event.get("request"),
-        defaults=_defaults(ctx.event.get("defaults_json")),
-        operation_id=ctx.operation_id,
-        settings=ctx.settings,
-        now=ctx.now,
+        raw, defaults=defaults, operation_id=ctx.operation_id, settings=ctx.settings, now=ctx.now, copied=copied
     )
     accounts = sources.parse(ctx.event.get("source_accounts_json"))
     request = parsed.request
@@ -48,7 +48,9 @@ def handler(ctx: StepContext) -> Verdict:
         {"target_cluster_id": request.target_cluster_id, "mode": request.mode, **_claimed_by(request)},
     )
     facts = preflight.gather(ctx.aws, ctx.clients, request, accounts, ctx.settings, ctx.now, problems=parsed.problems)
-    plan = planner.plan(request, facts, ctx.settings, ctx.now, problems=parsed.problems)
+    plan = planner.plan(
+        request, facts, ctx.settings, ctx.now, problems=parsed.problems, origins=parsed.origins, copied=copied
+    )
     return _verdict(_save(ctx, request, plan))
 
 
