@@ -42,6 +42,8 @@ locals {
 
   steps = {
     snapshot_check       = { description = "Claims the operation, validates the request, resolves the snapshot, makes the plan" }
+    copy_snapshot        = { description = "Shares and copies snapshots, each in its turn" }
+    check_copy_status    = { description = "Observes a snapshot copy and computes the next wait" }
     restore_snapshot     = { description = "Restores the cluster from the snapshot" }
     check_restore_status = { description = "Observes what is being waited for and computes the next wait" }
     configure_cluster    = { description = "Sets what a restore cannot set, the managed master password among it" }

@@ -48,6 +48,21 @@ output "role_arns" {
   value       = merge({ for key, role in aws_iam_role.step : key => role.arn }, { state_machine = aws_iam_role.machine.arn })
 }
 
+output "source_access_role_arns" {
+  description = "The roles that take on a source account's role: `pipeline_role_arns` of `modules/source-account`."
+  value       = [for key in local.source_access_steps : aws_iam_role.step[key].arn]
+}
+
+output "source_key_role_arns" {
+  description = "The roles that use source accounts' keys: `key_role_arns` of `modules/source-account` and `modules/share-key`."
+  value       = [for key in local.source_key_steps : aws_iam_role.step[key].arn]
+}
+
+output "deployment" {
+  description = "The deployment's name: the value of the tag `aurora-restore:managed-by` on whatever it makes."
+  value       = local.deployment
+}
+
 output "log_group_names" {
   description = "Each function's log group by step, and the state machine's as `state_machine`."
   value       = merge({ for key, group in aws_cloudwatch_log_group.step : key => group.name }, { state_machine = aws_cloudwatch_log_group.machine.name })

@@ -9,6 +9,9 @@
 locals {
   rds_arn = "arn:${local.partition}:rds:${local.region}:${local.account_id}"
 
+  # Snapshots and copies of this account, in whatever region the route to the target leads through.
+  own_snapshot_arns = "arn:${local.partition}:rds:*:${local.account_id}:cluster-snapshot:*"
+
   creates_ours = { StringEquals = { "aws:RequestTag/aurora-restore:managed-by" = local.deployment } }
   only_ours    = { StringEquals = { "aws:ResourceTag/aurora-restore:managed-by" = local.deployment } }
 
@@ -18,6 +21,11 @@ locals {
     StringEquals         = { "aws:RequestTag/aurora-restore:managed-by" = local.deployment }
     StringEqualsIfExists = { "aws:ResourceTag/aurora-restore:managed-by" = local.deployment }
   }
+
+  # The roles that reach into source accounts, and those that use keys of source accounts. Both lists are outputs that the
+  # source account's trust and key policies are made of: they must not depend on var.source_accounts.
+  source_access_steps = ["check_copy_status", "cleanup", "compensate", "copy_snapshot", "snapshot_check"]
+  source_key_steps    = ["copy_snapshot", "create_instances", "restore_snapshot", "snapshot_check"]
 
   via = { for service in ["dynamodb", "lambda", "rds", "secretsmanager", "sns"] : service => "${service}.${local.region}.${local.dns_suffix}" }
 
@@ -45,7 +53,7 @@ locals {
         Resource = "*"
       },
       {
-        Sid      = "State" # a transaction is authorized as the calls that it is made of
+        Sid      = "State" # a transaction is authorized as the calls that it is made of; nothing is ever deleted
         Effect   = "Allow"
         Action   = concat(["dynamodb:GetItem", "dynamodb:UpdateItem"], contains(local.record_makers, key) ? ["dynamodb:PutItem"] : [])
         Resource = aws_dynamodb_table.state.arn
@@ -101,25 +109,99 @@ locals {
   # Parts that several steps share
   ##############################################################################
 
+  # Keys that snapshots of other accounts are under: any of the accounts that are known, and those that are named. An IAM policy
+  # has to name another account's key; it cannot be left to the key's policy (Aurora user guide: sharing encrypted snapshots).
+  source_key_arns = {
+    for scope, region in { here = local.region, anywhere = "*" } : scope => concat(
+      [for id in keys(var.source_accounts) : "arn:${local.partition}:kms:${region}:${id}:key/*"],
+      var.snapshot_kms_key_arns,
+    )
+  }
+  own_key_arns = { for scope, region in { here = local.region, anywhere = "*" } : scope => "arn:${local.partition}:kms:${region}:${local.account_id}:key/*" }
+
+  # For RDS only: "here" where a cluster is made, "anywhere" where a route leads through other regions. In a copy between two
+  # regions, which one's RDS KMS sees is not documented.
+  through_rds = {
+    here     = { StringEquals = { "kms:ViaService" = local.via.rds } }
+    anywhere = { StringLike = { "kms:ViaService" = "rds.*.${local.dns_suffix}" } }
+  }
+
   # Storage keys are the request's or the snapshot's, so any of this account's: for RDS only, and only by grants. The key's
   # own policy has the last word. (RDS user guide: creating with a customer managed key takes CreateGrant and DescribeKey.)
-  storage_key_statements = [
+  storage_key_statements = {
+    for scope, through in local.through_rds : scope => [
+      {
+        Sid       = "StorageKey"
+        Effect    = "Allow"
+        Action    = ["kms:DescribeKey"]
+        Resource  = local.own_key_arns[scope]
+        Condition = through
+      },
+      {
+        Sid       = "StorageKeyGrants"
+        Effect    = "Allow"
+        Action    = ["kms:CreateGrant"]
+        Resource  = local.own_key_arns[scope]
+        Condition = merge(through, { Bool = { "kms:GrantIsForAWSResource" = "true" } })
+      },
+    ]
+  }
+
+  # To read what another account's key protects takes more than to make something under one's own (AUG: sharing encrypted
+  # snapshots). Nothing is re-encrypted to such a key.
+  source_key_statements = {
+    for scope, through in local.through_rds : scope => [
+      for statement in [
+        {
+          Sid       = "SourceKeys"
+          Effect    = "Allow"
+          Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "kms:ReEncryptFrom"]
+          Resource  = local.source_key_arns[scope]
+          Condition = through
+        },
+        {
+          Sid       = "SourceKeyGrants"
+          Effect    = "Allow"
+          Action    = ["kms:CreateGrant"]
+          Resource  = local.source_key_arns[scope]
+          Condition = merge(through, { Bool = { "kms:GrantIsForAWSResource" = "true" } })
+        },
+      ] : statement if length(local.source_key_arns[scope]) > 0
+    ]
+  }
+
+  # The roles in source accounts, each of which has to trust ours. Anew for each call: taking one role on from another lasts an
+  # hour at most (IAM user guide: role chaining).
+  source_access_statements = [
+    for statement in [
+      {
+        Sid      = "SourceAccounts"
+        Effect   = "Allow"
+        Action   = ["sts:AssumeRole"]
+        Resource = [for account in values(var.source_accounts) : account.role_arn]
+      },
+    ] : statement if length(var.source_accounts) > 0
+  ]
+
+  # A copy that is not wanted any more, in whichever region it is.
+  delete_copies_statements = [
     {
-      Sid       = "StorageKey"
+      Sid       = "DeleteOurCopies"
       Effect    = "Allow"
-      Action    = ["kms:DescribeKey"]
-      Resource  = "arn:${local.partition}:kms:${local.region}:${local.account_id}:key/*"
-      Condition = { StringEquals = { "kms:ViaService" = local.via.rds } }
+      Action    = ["rds:DeleteDBClusterSnapshot"]
+      Resource  = local.own_snapshot_arns
+      Condition = local.only_ours
     },
+  ]
+
+  # Whoever gives a lane back wakes the operation that waits for it. A task token is the permission: Step Functions has no
+  # resource to name.
+  lane_statements = [
     {
-      Sid      = "StorageKeyGrants"
+      Sid      = "WakeWhoWaits"
       Effect   = "Allow"
-      Action   = ["kms:CreateGrant"]
-      Resource = "arn:${local.partition}:kms:${local.region}:${local.account_id}:key/*"
-      Condition = {
-        StringEquals = { "kms:ViaService" = local.via.rds }
-        Bool         = { "kms:GrantIsForAWSResource" = "true" }
-      }
+      Action   = ["states:SendTaskSuccess"]
+      Resource = "*"
     },
   ]
 
@@ -144,13 +226,16 @@ locals {
   ##############################################################################
 
   step_statements = {
-    snapshot_check = [
+    snapshot_check = concat([
       {
         Sid    = "LookUp"
         Effect = "Allow"
         Action = [
+          "ec2:DescribeSecurityGroups",
+          "rds:DescribeAccountAttributes",
           "rds:DescribeDBClusterParameterGroups",
           "rds:DescribeDBClusters",
+          "rds:DescribeDBClusterSnapshotAttributes",
           "rds:DescribeDBClusterSnapshots",
           "rds:DescribeDBEngineVersions",
           "rds:DescribeDBInstances",
@@ -161,7 +246,62 @@ locals {
         ]
         Resource = "*"
       },
-    ]
+      {
+        # What a key is, before anything is done with it: of those keys that the steps may use. One that they may not use
+        # is then found out here, and not in the middle of an operation.
+        Sid      = "LookAtKeys"
+        Effect   = "Allow"
+        Action   = ["kms:DescribeKey"]
+        Resource = concat([local.own_key_arns.anywhere], local.source_key_arns.anywhere)
+      },
+    ], local.source_access_statements)
+
+    copy_snapshot = concat([
+      {
+        Sid      = "LookUp"
+        Effect   = "Allow"
+        Action   = ["rds:DescribeDBClusterSnapshots"]
+        Resource = "*"
+      },
+      {
+        # Of any account: what others share is theirs to give. The tag is asked for whichever snapshot of the request is looked
+        # at, the source or the copy; so no copy is made without it, and copies land in this account only.
+        Sid       = "CopyToOurs"
+        Effect    = "Allow"
+        Action    = ["rds:CopyDBClusterSnapshot"]
+        Resource  = "arn:${local.partition}:rds:*:*:cluster-snapshot:*"
+        Condition = local.creates_ours
+      },
+      {
+        Sid       = "TagOurs"
+        Effect    = "Allow"
+        Action    = ["rds:AddTagsToResource"]
+        Resource  = local.own_snapshot_arns
+        Condition = local.tags_ours
+      },
+      {
+        Sid      = "ReachOtherRegions"
+        Effect   = "Allow"
+        Action   = ["rds:CrossRegionCommunication"]
+        Resource = "*"
+      },
+      {
+        Sid       = "ReencryptOwnSnapshots"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+        Resource  = local.own_key_arns.anywhere
+        Condition = local.through_rds.anywhere
+      },
+    ], local.storage_key_statements.anywhere, local.source_key_statements.anywhere, local.source_access_statements, local.lane_statements)
+
+    check_copy_status = concat([
+      {
+        Sid      = "Observe"
+        Effect   = "Allow"
+        Action   = ["rds:DescribeDBClusterSnapshots", "rds:DescribeEvents"]
+        Resource = "*"
+      },
+    ], local.source_access_statements)
 
     restore_snapshot = concat([
       {
@@ -190,12 +330,12 @@ locals {
         Action = ["rds:RestoreDBClusterFromSnapshot"]
         Resource = [
           "${local.rds_arn}:cluster-pg:*",
-          "${local.rds_arn}:cluster-snapshot:*",
+          "arn:${local.partition}:rds:${local.region}:*:cluster-snapshot:*", # also what another account shares
           "${local.rds_arn}:og:*",
           "${local.rds_arn}:subgrp:*",
         ]
       },
-    ], local.storage_key_statements)
+    ], local.storage_key_statements.here, local.source_key_statements.here)
 
     check_restore_status = [
       {
@@ -293,7 +433,7 @@ locals {
           "${local.rds_arn}:subgrp:*",
         ]
       },
-    ], local.storage_key_statements)
+    ], local.storage_key_statements.here, local.source_key_statements.here) # a cluster keeps its snapshot's key where that is asked for
 
     setup_db_users = concat([
       {
@@ -362,11 +502,11 @@ locals {
       ]) : statement if local.database_enabled
     ])
 
-    cleanup = [
+    cleanup = concat([
       {
         Sid      = "LookUp"
         Effect   = "Allow"
-        Action   = ["rds:DescribeDBClusters"]
+        Action   = ["rds:DescribeDBClusters", "rds:DescribeDBClusterSnapshots"]
         Resource = "*"
       },
       {
@@ -376,13 +516,13 @@ locals {
         Resource  = "${local.rds_arn}:cluster:*"
         Condition = local.only_ours
       },
-    ]
+    ], local.delete_copies_statements, local.source_access_statements, local.lane_statements)
 
-    compensate = [
+    compensate = concat([
       {
         Sid      = "LookUp"
         Effect   = "Allow"
-        Action   = ["rds:DescribeDBClusters", "rds:DescribeDBInstances"]
+        Action   = ["rds:DescribeDBClusters", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBInstances"]
         Resource = "*"
       },
       {
@@ -398,7 +538,7 @@ locals {
         Action   = ["rds:DeleteDBCluster"]
         Resource = "${local.rds_arn}:cluster-snapshot:*"
       },
-    ]
+    ], local.delete_copies_statements, local.source_access_statements, local.lane_statements)
 
     sns_notification = [
       {

@@ -12,6 +12,8 @@ locals {
   defaults      = { for key, value in var.defaults : key => value if value != null }
   defaults_json = jsonencode(jsonencode(local.defaults)) # JSON text as a JSON string, in its quotes
 
+  source_accounts_json = jsonencode(jsonencode(var.source_accounts))
+
   # For the start command: what every request needs, less what the defaults give.
   example_input = {
     for key, value in {
@@ -24,6 +26,19 @@ locals {
   }
 
   machine_log_group = "/aws/vendedlogs/states/${local.deployment}"
+
+  # What an operation adds to the execution's history if every phase lasts to its deadline; Step Functions' limit is 25,000.
+  # A look is 9 events: task 5, choice 2, wait 2. Waits grow with the time that a phase has taken until they reach their cap
+  # (waits.py), by a share of it: the looks before that come on top. A route has at most three copies, and goes to another region
+  # once, which is the copy that queues; a look there is the next try to start it.
+  looks = {
+    phases = sum([for phase, times in { cluster = 1, configure = 1, instance = 2, compensate = 1 } :
+      times * (var.deadlines[phase] / var.waits.cap_seconds + log(var.waits.cap_seconds / var.waits.floor_seconds, 2.718) / 0.025)
+    ])
+    copies = 3 * (var.deadlines.copy / 300 + log(300 / var.waits.floor_seconds, 2.718) / 0.25)
+    queue  = var.deadlines.queue / 300 + log(300 / 60, 2.718) / 0.05
+  }
+  most_history_events = 9 * sum(values(local.looks)) + 500 # for the states that are entered once, and retries
 }
 
 resource "aws_sfn_state_machine" "this" {
@@ -33,8 +48,9 @@ resource "aws_sfn_state_machine" "this" {
   publish  = true
 
   definition = templatefile("${path.module}/statemachine.asl.json", merge(local.step_arns, {
-    partition     = local.partition
-    defaults_json = substr(local.defaults_json, 1, length(local.defaults_json) - 2)
+    partition            = local.partition
+    defaults_json        = substr(local.defaults_json, 1, length(local.defaults_json) - 2)
+    source_accounts_json = substr(local.source_accounts_json, 1, length(local.source_accounts_json) - 2)
   }))
 
   # Execution data holds the request and the verdicts, and no secret: those stay in Secrets Manager. That is also why the
@@ -50,6 +66,13 @@ resource "aws_sfn_state_machine" "this" {
   }
 
   tags = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = local.most_history_events <= 25000
+      error_message = "deadlines are too long for waits: an operation that uses them up would need ${ceil(local.most_history_events)} history events, and at 25,000 Step Functions ends an execution at once, without clean-up or notification. Raise waits.cap_seconds, or shorten deadlines."
+    }
+  }
 
   # Step Functions checks on creation that its role can deliver logs.
   depends_on = [aws_iam_role_policy.machine]

@@ -36,8 +36,8 @@ variable "tags" {
   }
 
   validation {
-    condition     = length(var.tags) <= 40 && length(jsonencode(var.tags)) <= 1500
-    error_message = "tags must be at most 40 and 1500 characters as JSON: RDS takes 50 tags, and the functions' settings are limited to 4 KB."
+    condition     = length(var.tags) <= 40 && length(jsonencode(var.tags)) <= 1400
+    error_message = "tags must be at most 40 and 1400 characters as JSON: RDS takes 50 tags, and the functions' settings are limited to 4 KB."
   }
 }
 
@@ -55,8 +55,8 @@ variable "table_names" {
   nullable = false
 
   validation {
-    condition     = alltrue([for name in [var.table_names.state, var.table_names.audit] : name == null || can(regex("^[A-Za-z0-9_.-]{3,255}$", name))])
-    error_message = "table_names must be 3 to 255 letters, digits, '_', '.' and '-'."
+    condition     = alltrue([for name in [var.table_names.state, var.table_names.audit] : name == null || can(regex("^[A-Za-z0-9_.-]{3,100}$", name))])
+    error_message = "table_names must be 3 to 100 letters, digits, '_', '.' and '-': they are among the functions' settings, which are limited to 4 KB."
   }
 
   validation {
@@ -117,6 +117,80 @@ variable "kms_key_deletion_window_days" {
   validation {
     condition     = var.kms_key_deletion_window_days >= 7 && var.kms_key_deletion_window_days <= 30
     error_message = "kms_key_deletion_window_days must be 7 to 30 (KMS: ScheduleKeyDeletion)."
+  }
+}
+
+################################################################################
+# Snapshots of other accounts
+################################################################################
+
+variable "source_accounts" {
+  description = <<-EOT
+    Accounts whose snapshots the pipeline may copy and share by a role there, by account id. `modules/source-account` makes the
+    role, and its output `source_account` is an entry of this map; several are merged.
+    - `role_arn`, `external_id`: the role, and what it wants to hear
+    - `share_kms_key_arns`: by region, the customer key of that account under which its snapshots are copied to be shared
+  EOT
+  type = map(object({
+    role_arn           = string
+    external_id        = string
+    share_kms_key_arns = optional(map(string), {})
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for id in keys(var.source_accounts) : can(regex("^[0-9]{12}$", id))])
+    error_message = "source_accounts: the key of an entry is an account id of 12 digits."
+  }
+
+  validation {
+    condition     = !contains(keys(var.source_accounts), data.aws_caller_identity.current.account_id)
+    error_message = "source_accounts must not hold the deployment's own account: its snapshots need no role."
+  }
+
+  validation {
+    condition     = alltrue([for id, account in var.source_accounts : can(regex("^arn:[a-z-]+:iam::${id}:role/[!-~]+$", account.role_arn))])
+    error_message = "source_accounts: role_arn must be the ARN of a role in the account that the entry is for (arn:aws:iam::<account>:role/<name>)."
+  }
+
+  validation {
+    condition     = alltrue([for account in values(var.source_accounts) : can(regex("^[\\w+=,.@:/-]+$", account.external_id)) && length(account.external_id) >= 2 && length(account.external_id) <= 1224])
+    error_message = "source_accounts: external_id must be 2 to 1224 letters, digits and characters of _+=,.@:/- (STS: AssumeRole)."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for id, account in var.source_accounts : [
+        for region, arn in account.share_kms_key_arns : can(regex("^arn:[a-z-]+:kms:${region}:${id}:key/[A-Za-z0-9-]+$", arn))
+      ]
+    ]))
+    error_message = "source_accounts: share_kms_key_arns must be by region the ARNs of keys of that region and of the account that the entry is for (arn:aws:kms:<region>:<account>:key/<id>)."
+  }
+
+  validation {
+    condition     = length(jsonencode(var.source_accounts)) <= 4096
+    error_message = "source_accounts must be at most 4096 characters as JSON (about 15 accounts): the policies of a role end at 10,240 (IAM quotas). Use a second deployment for more."
+  }
+}
+
+variable "snapshot_kms_key_arns" {
+  description = <<-EOT
+    Customer keys of accounts that are not in `source_accounts`, under which snapshots are shared with this one. A key's own policy
+    must name the roles of the output `source_key_role_arns` too: across accounts both sides have to allow it.
+  EOT
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.snapshot_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
+    error_message = "snapshot_kms_key_arns must be ARNs of keys (arn:aws:kms:<region>:<account>:key/<id>); IAM does not take an alias."
+  }
+
+  validation {
+    condition     = length(var.snapshot_kms_key_arns) <= 10
+    error_message = "snapshot_kms_key_arns must be at most 10: the policies of a role end at 10,240 characters (IAM quotas)."
   }
 }
 
@@ -333,14 +407,33 @@ variable "defaults" {
   }
 }
 
+variable "copies" {
+  description = <<-EOT
+    Snapshot copies.
+    - `lanes`: copies from another region that run at once, per account and region that they go to. AWS takes 5 (Aurora user
+      guide: copying a DB cluster snapshot); less leaves room for others, more only where AWS has raised it
+  EOT
+  type = object({
+    lanes = optional(number, 5)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.copies.lanes >= 1 && var.copies.lanes <= 20 && var.copies.lanes == floor(var.copies.lanes)
+    error_message = "copies.lanes must be a whole number from 1 to 20."
+  }
+}
+
 variable "waits" {
   description = <<-EOT
     Bounds of the adaptive waits between two looks at RDS.
-    - `floor_seconds`, `cap_seconds`: shortest and longest wait
+    - `floor_seconds`, `cap_seconds`: shortest and longest wait. In between a wait is a fortieth of the time that the phase has
+      taken, so that the cap matters from forty times its length on. Copies have a cap of their own, five minutes
   EOT
   type = object({
     floor_seconds = optional(number, 15)
-    cap_seconds   = optional(number, 60)
+    cap_seconds   = optional(number, 240)
   })
   default  = {}
   nullable = false
@@ -354,12 +447,16 @@ variable "waits" {
 variable "deadlines" {
   description = <<-EOT
     Seconds after which a phase that is not done has failed.
+    - `queue`: until a snapshot copy gets its turn, where more than `copies.lanes` are wanted at once
+    - `copy`: until a snapshot copy is available, each
     - `cluster`: until the restored cluster is available
     - `configure`: until its changes are applied
     - `instance`: until the writer, and then the readers, are available (a major upgrade runs when the writer is created)
     - `compensate`: until a failed operation is cleaned up
   EOT
   type = object({
+    queue      = optional(number, 172800)
+    copy       = optional(number, 86400)
     cluster    = optional(number, 86400)
     configure  = optional(number, 7200)
     instance   = optional(number, 21600)
@@ -369,13 +466,8 @@ variable "deadlines" {
   nullable = false
 
   validation {
-    condition     = alltrue([for seconds in values(var.deadlines) : seconds >= 300 && seconds <= 129600])
-    error_message = "deadlines must be 300 to 129600 seconds (36 hours)."
-  }
-
-  validation {
-    condition     = var.deadlines.cluster + var.deadlines.configure + 2 * var.deadlines.instance + var.deadlines.compensate <= 2600 * var.waits.cap_seconds
-    error_message = "deadlines are too long for waits.cap_seconds: each look is 9 history events, and at 25,000 Step Functions ends an execution at once, without clean-up or notification. Raise waits.cap_seconds."
+    condition     = alltrue([for phase, seconds in var.deadlines : seconds >= 300 && seconds <= (phase == "queue" ? 604800 : 129600)])
+    error_message = "deadlines must be 300 to 129600 seconds (36 hours), queue to 604800 (7 days)."
   }
 }
 

@@ -112,10 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     snapshot = _scoped_command(
         actions,
         "snapshot",
-        "Take an automated snapshot of a cluster, as AWS does nightly. (The sandbox does not by itself.)",
+        "Take a snapshot of a cluster as AWS does by itself, nightly or by AWS Backup. (The sandbox does not.)",
         _snapshot,
     )
     snapshot.add_argument("cluster")
+    snapshot.add_argument("--kind", choices=["automated", "backup"], default="automated", help="default: automated")
     _client_command(actions, "clock", "Print the virtual time.", _clock)
     advance = _client_command(actions, "advance", "Let virtual time pass.", _advance)
     advance.add_argument("duration", type=_seconds, help="90, 90s, 15m, 3h or 2d")
@@ -140,6 +141,7 @@ def _fault_command(actions: Any) -> None:
     fault.add_argument("--status", type=int, default=400, help="the error's HTTP status (default: 400)")
     fault.add_argument("--delay", type=_seconds, default=0.0, help="virtual time that the call takes: 30s, 5m")
     fault.add_argument("--principal", default="*", help="only calls of this role (name or ARN, wildcards allowed)")
+    fault.add_argument("--region", default="*", help="only calls in this region (wildcards allowed)")
     fault.add_argument("--function", help="invocations of this function (wildcards allowed) instead of API calls")
     fault.add_argument(
         "--effect",
@@ -340,7 +342,7 @@ def _metrics(options: argparse.Namespace) -> None:
 
 
 def _snapshot(options: argparse.Namespace) -> None:
-    print(_ask(options, "POST", "snapshot", cluster=options.cluster, **_scope(options)))
+    print(_ask(options, "POST", "snapshot", cluster=options.cluster, kind=options.kind, **_scope(options)))
 
 
 def _advance(options: argparse.Namespace) -> None:
@@ -385,6 +387,7 @@ def _fault(options: argparse.Namespace) -> None:
             service=service,
             operation=operation or "*",
             principal=options.principal,
+            region=options.region,
             function=options.function,
             effect=options.effect,
             error=options.error,

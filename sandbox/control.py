@@ -90,7 +90,11 @@ class Control:
         return self._clock({})
 
     def _snapshot(self, parameters: Mapping[str, Any]) -> Any:
-        return self._sandbox.take_automated_snapshot(parameters["cluster"], *_scope(parameters))
+        takers = {"automated": self._sandbox.take_automated_snapshot, "backup": self._sandbox.take_backup_snapshot}
+        kind = parameters.get("kind", "automated")
+        if kind not in takers:
+            raise ValueError(f"a snapshot is of the kind {' or '.join(takers)}, not {kind!r}")
+        return takers[kind](parameters["cluster"], *_scope(parameters))
 
     def _add_fault(self, parameters: Mapping[str, Any]) -> Any:
         known = {field.name for field in fields(Fault)}

@@ -32,6 +32,7 @@ class Fault:
     service: str = "*"
     operation: str = "*"
     principal: str = "*"
+    region: str = "*"
     function: str | None = None
     effect: FunctionFault | None = None
     error: str | None = None
@@ -61,6 +62,7 @@ class Fault:
             self.function is None
             and fnmatchcase(call.service, self.service)
             and fnmatchcase(call.operation, self.operation)
+            and fnmatchcase(call.region, self.region)
             and any(fnmatchcase(name, self.principal) for name in (call.principal.arn, call.principal.role_name or ""))
             and all(fnmatchcase(str(call.params.get(key, "")), value) for key, value in (self.params or {}).items())
         )

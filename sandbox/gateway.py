@@ -112,7 +112,7 @@ class Gateway:
 
     def _answer(self, call: Call, operation: Operation, environ: WSGIEnvironment) -> Response:
         try:
-            self._authorize(call)
+            self._authorizer.check(call)
             response = self._with_faults(call, operation, environ)
         except AwsError as error:
             self._recorder.record(call, error.code, error.message)
@@ -124,11 +124,6 @@ class Gateway:
             return operation.serialize(failure)
         self._note(call, response)
         return response
-
-    def _authorize(self, call: Call) -> None:
-        # The other side of AssumeRole, the role's trust, binds administrators, too.
-        if not call.principal.admin or (call.service, call.operation) == ("sts", "AssumeRole"):
-            self._authorizer.check(call)
 
     def _with_faults(self, call: Call, operation: Operation, environ: WSGIEnvironment) -> Response:
         fault = self._faults.match(call)

@@ -20,6 +20,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.responses import ActionResult, BaseResponse
 from moto.dynamodb.responses import DynamoHandler
 from moto.iam.access_control import PermissionResult
+from moto.kms.models import Grant, Key, KmsBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import FakeBucket
@@ -47,6 +48,7 @@ class Moto:
 
     services = frozenset(
         {
+            "application-autoscaling",
             "cloudwatch",
             "dynamodb",
             "ec2",
@@ -317,6 +319,77 @@ _RESERVED_VARIABLES = {
 }
 
 
+@_refuses(
+    "kms",
+    *("CreateGrant", "ListGrants", "RetireGrant", "RevokeGrant"),
+    *("Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt"),
+)
+def _(call: Call) -> None:
+    # KMS API reference, errors of these actions; "Key states of AWS KMS keys": which of them a state refuses.
+    key_id = call.params.get("KeyId")
+    if key_id is None:
+        return
+    kms = backend("kms", _account(call), call.region)
+    key = kms.keys.get(kms.any_id_to_key_id(key_id))
+    if key is None:
+        raise AwsError("NotFoundException", f"Key '{key_id}' does not exist")
+    if call.operation in ("ListGrants", "RetireGrant", "RevokeGrant"):
+        return
+    if key.key_state == "Disabled":
+        raise AwsError("DisabledException", f"{key.arn} is disabled.")
+    if key.key_state == "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
+
+
+@_refuses("kms", "CreateGrant")
+def _(call: Call) -> None:
+    for member in ("GranteePrincipal", "RetiringPrincipal"):
+        if missing := _missing_role(str(call.params.get(member, ""))):
+            raise AwsError("InvalidArnException", f"ARN does not refer to a valid principal: {missing}")
+
+
+@_refuses("kms", "CreateKey", "PutKeyPolicy")
+def _(call: Call) -> None:
+    # KMS developer guide, "Key policies": "The principals … must exist and be visible to AWS KMS".
+    for principal in _aws_principals(call.params.get("Policy")):
+        if _missing_role(principal):
+            raise AwsError(
+                "MalformedPolicyDocumentException", "Policy contains a statement with one or more invalid principals."
+            )
+
+
+@_refuses("iam", "CreateRole", "UpdateAssumeRolePolicy")
+def _(call: Call) -> None:
+    # IAM user guide, "AWS JSON policy elements: Principal": a role that a trust policy names must exist.
+    document = call.params.get("AssumeRolePolicyDocument", call.params.get("PolicyDocument"))
+    for principal in _aws_principals(document):
+        if _missing_role(principal):
+            raise AwsError("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{principal}"')
+
+
+def _aws_principals(document: str | None) -> list[str]:
+    """Return whom a policy names as AWS principals; what is no policy is for moto to refuse."""
+    try:
+        statements = json.loads(document or "{}").get("Statement", [])
+    except (ValueError, AttributeError):
+        return []
+    named: list[str] = []
+    for statement in statements if isinstance(statements, list) else [statements]:
+        principal = statement.get("Principal")
+        of_aws = principal.get("AWS", []) if isinstance(principal, dict) else []
+        named += [of_aws] if isinstance(of_aws, str) else of_aws
+    return named
+
+
+def _missing_role(arn: str) -> str | None:
+    """Return the ARN of a role when there is no such role; None for everything else."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6 or parts[2] != "iam" or not parts[5].startswith("role/"):
+        return None
+    roles = backend("iam", parts[4], parts[1]).roles.values()
+    return None if any(role.arn == arn for role in roles) else arn
+
+
 # ---- patches
 
 
@@ -398,6 +471,78 @@ def _(_: Callable[..., Any], self: Any) -> Any:
     # moto pages at 10 tags "to make testing easier"; terraform-provider-aws reads one page, so that a table with more
     # tags would show a change in every plan.
     return ActionResult({"Tags": self.dynamodb_backend.list_tags_of_resource(self.body["ResourceArn"])})
+
+
+@_replace(Key, "__init__")
+def _(original: Callable[..., None], self: Any, policy: str | None, key_usage: str | None, *rest: Any) -> None:
+    # KMS API reference, CreateKey: KeyUsage is ENCRYPT_DECRYPT by default; moto shows none.
+    original(self, policy, key_usage or "ENCRYPT_DECRYPT", *rest)
+
+
+@_replace(KmsBackend, "_generate_default_keys")
+def _(original: Callable[..., str | None], self: Any, alias_name: str) -> str | None:
+    # An AWS managed key comes with its alias's first use. moto makes it a customer's, open to the whole account; AWS's
+    # policy opens it through its service alone ("AWS managed keys": the policy of aws/rds and of the others).
+    key_id = original(self, alias_name)
+    if key_id is not None:
+        key, service = self.keys[key_id], alias_name.removeprefix("alias/aws/")
+        key.key_manager = "AWS"
+        key.description = f"Default key that protects my resources of {service} when no other key is defined"
+        key.policy = json.dumps(_managed_key_policy(self.account_id, self.region_name, service))
+    return key_id
+
+
+def _managed_key_policy(account: str, region: str, service: str) -> dict[str, Any]:
+    conditions = {"kms:CallerAccount": account, "kms:ViaService": f"{service}.{region}.amazonaws.com"}
+    use = ["Encrypt", "Decrypt", "ReEncrypt*", "GenerateDataKey*", "CreateGrant", "ListGrants", "DescribeKey"]
+    look = ["Describe*", "Get*", "List*", "RevokeGrant"]
+    return {
+        "Version": "2012-10-17",
+        "Id": f"auto-{service}-1",
+        "Statement": [
+            {
+                "Sid": "ThroughTheService",
+                "Effect": "Allow",
+                "Principal": {"AWS": "*"},
+                "Action": [f"kms:{action}" for action in use],
+                "Resource": "*",
+                "Condition": {"StringEquals": conditions},
+            },
+            {
+                "Sid": "MetadataForTheAccount",
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+                "Action": [f"kms:{action}" for action in look],
+                "Resource": "*",
+            },
+        ],
+    }
+
+
+def _takes_key_arns(name: str) -> None:
+    # KMS takes a key's ARN in these calls as well as its id; moto looks for the id alone.
+    @_replace(KmsBackend, name)
+    def _(original: Callable[..., Any], self: Any, key_id: str, *args: Any, **kwargs: Any) -> Any:
+        return original(self, self.get_key_id(key_id), *args, **kwargs)
+
+
+for _name in ("cancel_key_deletion", "disable_key", "enable_key", "schedule_key_deletion"):
+    _takes_key_arns(_name)
+
+
+@_replace(Key, "add_grant")
+def _(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
+    # KMS API reference, GrantListEntry: the key by its ARN, and the account that made the grant (here always its own).
+    grant = original(self, *args, **kwargs)
+    grant.sandbox_members = {"KeyId": self.arn, "IssuingAccount": f"arn:aws:iam::{self.account_id}:root"}
+    return grant
+
+
+@_replace(Grant, "to_json")
+def _(original: Callable[..., dict[str, Any]], self: Any) -> dict[str, Any]:
+    # The same page: a member without a value is left out, where moto sends null.
+    members = original(self) | self.sandbox_members
+    return {member: value for member, value in members.items() if value is not None}
 
 
 @_replace(SecretsManagerBackend, "get_secret_value")

@@ -117,6 +117,11 @@ class StsService:
         duration = call.params.get("DurationSeconds", 3600)
         if not 900 <= duration <= 43200:
             raise AwsError("ValidationError", f"Value '{duration}' at 'durationSeconds' failed the constraint")
+        if duration > 3600 and call.principal.role_name is not None:  # IAM user guide: "Role chaining"
+            raise AwsError(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+            )
         match = _ROLE_ARN.fullmatch(arn)
         role_id = None if match is None else self._role_id(match.group(2), match.group(3))
         if match is None or role_id is None:

@@ -6,6 +6,7 @@ import os
 import socket
 import tempfile
 import threading
+import uuid
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,6 +141,7 @@ class Sandbox:
                 checks={
                     ("lambda", "CreateFunction"): self._check_execution_role,
                     ("lambda", "UpdateFunctionConfiguration"): self._check_execution_role,
+                    ("application-autoscaling", "RegisterScalableTarget"): self.rds.check_scalable_target,
                 },
                 waiting=self.functions.waiting,
                 moto=moto,
@@ -267,6 +269,17 @@ class Sandbox:
     def take_automated_snapshot(self, cluster: str, account: str | None = None, region: str | None = None) -> str:
         """Take the snapshot of a cluster that AWS takes nightly; returns its ARN."""
         return self.rds.take_automated_snapshot(account or DEFAULT_ACCOUNT, region or DEFAULT_REGION, cluster)
+
+    def take_backup_snapshot(
+        self, cluster: str, account: str | None = None, region: str | None = None, job: str | None = None
+    ) -> str:
+        """Take a snapshot of a cluster as a job of AWS Backup does; returns its ARN."""
+        where = (account or DEFAULT_ACCOUNT, region or DEFAULT_REGION)
+        return self.rds.take_backup_snapshot(*where, cluster, job or str(uuid.uuid4()))
+
+    def join_organization(self, organization: str, *accounts: str) -> None:
+        """Make accounts members of an AWS organization ("o-…"), for conditions like aws:PrincipalOrgID."""
+        self.authorizer.organizations |= dict.fromkeys(accounts, organization)
 
     def inventory(self, account: str | None = None, region: str | None = None) -> dict[str, list[dict[str, Any]]]:
         """Return what there is in an account and region."""

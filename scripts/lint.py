@@ -31,7 +31,7 @@ def rendered_definition() -> str:
             "aws"
             if name == "partition"
             else "{}"
-            if name == "defaults_json"
+            if name.endswith("_json")
             else f"arn:aws:lambda:eu-west-1:111122223333:function:{name}:1"
         )
         text = text.replace("${" + name + "}", value.replace("_", "-") if name.endswith("_arn") else value)

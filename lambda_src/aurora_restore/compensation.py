@@ -1,7 +1,8 @@
 """What a failure leaves behind: cleaned up before the writer was available, kept after it.
 
 Works from the recorded intents, since a crash between a create call and its save leaves nothing else, and deletes only
-what bears the operation's tag. Like an Observe, one call does what can be done now and says whether to come again.
+what bears the operation's tag. Copies and shares of snapshots go in either case, unless the request keeps copies. Like
+an Observe, one call does what can be done now and says whether to come again.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_restore import names
+from aurora_restore.copying import COPY, SHARE, Copying
 from aurora_restore.engine.aurora import Aurora
-from aurora_restore.errors import ResourceBusy, Throttled, translate, wire_code
+from aurora_restore.errors import ResourceBusy, RestoreError, Throttled, translate, wire_code
 from aurora_restore.model import Record, Resource, ResourceState
 from aurora_restore.readiness import Described, normal_status
 
@@ -45,18 +47,31 @@ class Sweep:
         """Note a resource's new state."""
         self.resources.append(replace(resource, state=state))
         if pending:
-            self.pending.append(f"{resource.kind} {resource.identifier}: {pending}")
+            self.pending.append(f"{_name(resource)}: {pending}")
 
     def stick(self, resource: Resource, why: str) -> None:
         """Note that a resource cannot be deleted, and why."""
         self.resources.append(resource)
-        self.stuck.append(f"{resource.kind} {resource.identifier}: {why}")
+        self.stuck.append(f"{_name(resource)}: {why}")
 
 
-def sweep(aurora: Aurora, record: Record, *, elapsed: float) -> Sweep:
-    """One pass, ``elapsed`` seconds after the failure: instances first, then the cluster when all of them are going."""
+def _name(resource: Resource) -> str:
+    name = f"{resource.kind} {resource.identifier}"
+    return f"{name} in {resource.account}, {resource.region}" if resource.kind in {COPY, SHARE} else name
+
+
+def sweep(aurora: Aurora, copying: Copying, record: Record, *, elapsed: float) -> Sweep:
+    """One pass, ``elapsed`` seconds after the failure, over everything that the operation still answers for."""
     found = Sweep()
     early = elapsed < APPEARS_WITHIN
+    if not keeps(record):
+        _sweep_cluster(found, aurora, record, early=early)
+    _sweep_copies(found, copying, record, early=early)
+    return found
+
+
+def _sweep_cluster(found: Sweep, aurora: Aurora, record: Record, *, early: bool) -> None:
+    """Instances first, then the cluster when all of them are going."""
     for resource in _of_kind(record, INSTANCE):
         _remove(found, record, resource, aurora.instance(resource.identifier), aurora, early=early)
     going = {ResourceState.DELETED, ResourceState.DELETING, ResourceState.FOREIGN}
@@ -68,11 +83,28 @@ def sweep(aurora: Aurora, record: Record, *, elapsed: float) -> Sweep:
             found.stick(resource, "it still has instances")
         else:
             found.add(resource, resource.state, pending="waits for its instances")
-    return found
 
 
-def _of_kind(record: Record, kind: str) -> list[Resource]:
-    return [resource for resource in record.resources if resource.kind == kind and resource.state.ours]
+def _sweep_copies(found: Sweep, copying: Copying, record: Record, *, early: bool) -> None:
+    """The last one made first, since each is made of the one before. An account out of reach holds no other one up."""
+    keep = record.wanted.keep_copies_on_failure if record.request else False
+    for resource in reversed(_of_kind(record, COPY, SHARE)):
+        if resource.state is ResourceState.KEPT:
+            continue
+        try:
+            removal = copying.take_away(resource, keep=keep, early=early)
+        except (RestoreError, ClientError, BotoCoreError) as error:
+            ours = error if isinstance(error, RestoreError) else translate(error, "rds")
+            if ours.retryable:
+                found.add(resource, resource.state, pending=ours.cause)
+            else:
+                found.stick(resource, ours.cause)
+        else:
+            found.add(resource, removal.state, pending=removal.pending)
+
+
+def _of_kind(record: Record, *kinds: str) -> list[Resource]:
+    return [resource for resource in record.resources if resource.kind in kinds and resource.state.ours]
 
 
 def _remove(
@@ -121,9 +153,14 @@ def with_states(record: Record, resources: list[Resource]) -> Record:
 
 
 def kept(record: Record) -> Record:
-    """The record of a failure that keeps what was made."""
+    """The record of a failure that keeps what was made; copies and shares were only needed to make it."""
     return with_states(
-        record, [replace(item, state=ResourceState.KEPT) for item in record.resources if item.state.ours]
+        record,
+        [
+            replace(item, state=ResourceState.KEPT)
+            for item in record.resources
+            if item.state.ours and item.kind not in {COPY, SHARE}
+        ],
     )
 
 

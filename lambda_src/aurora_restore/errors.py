@@ -657,6 +657,22 @@ _BY_WIRE_CODE: Final[Mapping[str, type[RestoreError]]] = {
     "TransactionConflictException": StateConflict,
 }
 
+# What some codes mean to one call: first by code, else the call's own error for everything that is not a matter of rate
+# or permission.
+_BY_CALL: Final[Mapping[str, tuple[Mapping[str, type[RestoreError]], type[RestoreError]]]] = {
+    "CopyDBClusterSnapshot": (
+        {
+            "DBClusterSnapshotNotFound": CopySourceVanished,
+            "DBClusterSnapshotAlreadyExists": CopyNameConflict,
+            "InvalidDBClusterSnapshotState": ResourceBusy,
+            "KMSKeyNotAccessible": CopyKeyInaccessible,
+            "SnapshotQuotaExceeded": SnapshotQuotaExceeded,
+        },
+        CopyStartFailed,
+    ),
+    "ModifyDBClusterSnapshotAttribute": ({"DBClusterSnapshotNotFound": CopySourceVanished}, ShareFailed),
+}
+
 _THROTTLES: Final = frozenset(
     {
         "Throttling",
@@ -746,6 +762,9 @@ def _class_for(raw: str, message: str, status: int, operation: str) -> type[Rest
         return StateConflict if raw == "TransactionConflictException" else StateStoreUnavailable
     if operation == "Publish":
         return NotificationFailed
+    if operation in _BY_CALL:
+        by_code, otherwise = _BY_CALL[operation]
+        return by_code.get(raw.removesuffix("Fault"), otherwise)
     if known := _BY_WIRE_CODE.get(raw.removesuffix("Fault")):
         return known
     if raw in {"InvalidParameterValue", "InvalidParameterCombination"}:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aurora_restore.model import Plan, iso
+from aurora_restore.model import Plan, PlannedCopy, iso
 from aurora_restore.runtime import logger
 
 if TYPE_CHECKING:
@@ -15,11 +15,22 @@ if TYPE_CHECKING:
 
 NEWEST: Final = 10
 
+Source = tuple[Literal["db-cluster", "db-instance", "db-cluster-snapshot"], str]
 
-def since(rds: RDSClient, plan: Plan, began: datetime, now: datetime) -> list[dict[str, str]]:
-    """What RDS said of the cluster and its instances since the operation began, newest last."""
-    sources: list[tuple[Literal["db-cluster", "db-instance"], str]] = [("db-cluster", plan.target_cluster_id)]
-    sources += [("db-instance", instance.identifier) for instance in plan.instances]
+
+def of_cluster(plan: Plan) -> list[Source]:
+    """The cluster and its instances."""
+    instances: list[Source] = [("db-instance", instance.identifier) for instance in plan.instances]
+    return [("db-cluster", plan.target_cluster_id), *instances]
+
+
+def of_copy(copy: PlannedCopy) -> list[Source]:
+    """The copy of a snapshot."""
+    return [("db-cluster-snapshot", copy.identifier)]
+
+
+def since(rds: RDSClient, sources: list[Source], began: datetime, now: datetime) -> list[dict[str, str]]:
+    """What RDS said of these since the operation began, newest last."""
     found: list[dict[str, str]] = []
     try:
         for kind, identifier in sources:

@@ -362,6 +362,11 @@ class PlannedCopy:
         return f"copy-{self.ordinal}"
 
     @property
+    def queue_phase(self) -> str:
+        """The name of the wait for its turn, which has a time of its own."""
+        return f"queue-{self.ordinal}"
+
+    @property
     def single_step(self) -> bool:
         """Goes to another account and another region at once, which AWS allows since September 2025."""
         return self.cross_account and self.cross_region
@@ -514,7 +519,10 @@ class Resource:
     region: str
     account: str
     tag: str
-    """Value of the operation's tag; without it nothing is ever modified or deleted."""
+    """Value of the operation's tag; without it nothing is ever modified or deleted.
+
+    A snapshot copy may bear another operation's of the same deployment: its owners are in an item of its own.
+    """
     state: ResourceState = ResourceState.INTENDED
     role: str | None = None
     arn: str | None = None

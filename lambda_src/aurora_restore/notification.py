@@ -107,7 +107,14 @@ def _of_record(record: Record, now: datetime) -> dict[str, Any]:
         "warnings": list(record.warnings),
         "results": dict(record.results),
         "resources": [
-            {"kind": item.kind, "identifier": item.identifier, "state": item.state.value} for item in record.resources
+            {
+                "kind": item.kind,
+                "identifier": item.identifier,
+                "state": item.state.value,
+                "account": item.account,
+                "region": item.region,
+            }
+            for item in record.resources
         ],
         "timings": {phase: _seconds(timing.started_at, timing.ready_at) for phase, timing in record.timings.items()},
         "audit": {"sequence": record.audit_sequence, "hash": record.audit_hash},
@@ -164,7 +171,11 @@ def _text(document: Mapping[str, Any]) -> str:
         lines.append(f"Duration: {document['duration_seconds']} s since {document['started_at']}")
     alive = [item for item in document.get("resources", ()) if ResourceState(item["state"]).ours]
     if error and alive:
-        lines += ["", "Still there:", *(f"  {item['kind']} {item['identifier']} ({item['state']})" for item in alive)]
+        lines += ["", "Still there:"]
+        lines += [
+            f"  {item['kind']} {item['identifier']} ({item['state']}) in {item['account']}, {item['region']}"
+            for item in alive
+        ]
     if document.get("warnings"):
         lines += ["", "Warnings:", *(f"  {warning}" for warning in document["warnings"])]
     lines += ["", f"Deployment: {document['deployment']}", f"Execution:  {document['execution_arn']}"]

@@ -129,6 +129,13 @@ INSTANCE_TERMINAL: Final = frozenset(
     }
 )
 
+# BC:DBClusterSnapshot documents creating, copying and available; its waiters take the others for failures.
+SNAPSHOT_TRANSIENT: Final = frozenset({"creating", "copying", "pending"})
+SNAPSHOT_TERMINAL: Final = frozenset(
+    {"failed", "incompatible-restore", "incompatible-parameters", "inaccessible-encryption-credentials"}
+)
+SNAPSHOT_GOING: Final = frozenset({"deleting", "deleted"})
+
 NOT_FOUND: Final = "not-found"
 
 # Pending values that CloudFormation's cluster handler waits for; others (a backup retention period) do no harm.
@@ -175,6 +182,22 @@ def cluster_configured(cluster: Described | None, *, seen: bool = True) -> Readi
         if status != "active":
             return _pending(judged, f"waits for the master user's secret, which is {status or 'not there yet'}")
     return judged
+
+
+def snapshot_copied(snapshot: Described | None, *, seen: bool = False) -> Readiness:
+    """A snapshot copy. At 0 % it waits for others of the same source, and is not stuck (AUG-COPY)."""
+    if snapshot is None:
+        return _absent("copy", seen=seen)
+    status = normal_status(snapshot.get("Status"))
+    name = snapshot.get("DBClusterSnapshotIdentifier", "")
+    percent = _percent(snapshot.get("PercentProgress"))
+    terminal = SNAPSHOT_TERMINAL | SNAPSHOT_GOING
+    return _by_status(name, status, frozenset({"available"}), SNAPSHOT_TRANSIENT, terminal, percent)
+
+
+def in_flight(snapshot: Described | None) -> bool:
+    """The snapshot is a copy that is still being made, and counts towards the limit of those."""
+    return snapshot is not None and normal_status(snapshot.get("Status")) in SNAPSHOT_TRANSIENT
 
 
 def instance_ready(instance: Described | None, cluster: Described | None, *, seen: bool = False) -> Readiness:

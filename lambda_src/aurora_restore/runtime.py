@@ -173,12 +173,17 @@ def step(*, audited: bool = True) -> Callable[[Step], Handler]:
     return decorate
 
 
+def refuse_late(record: Record, step: str) -> None:
+    """A step that comes late (its state had timed out) must not act any more."""
+    if record.status.finished:
+        raise OperationEnded(f"Operation {record.operation_id} is {record.status.value}; {step} comes too late")
+
+
 def _started(step: str) -> Mutation:
-    """The record of a step that begins. A step that comes late (its state had timed out) must not act any more."""
+    """The record of a step that begins."""
 
     def started(record: Record) -> Record:
-        if record.status.finished:
-            raise OperationEnded(f"Operation {record.operation_id} is {record.status.value}; {step} comes too late")
+        refuse_late(record, step)
         return replace(record, phase=step)
 
     return started

@@ -20,6 +20,9 @@ COPY_CAP: Final = 300
 CONFIRM: Final = 5
 """Seconds until a good read is confirmed by a second one."""
 
+LANE: Final = 900
+"""Seconds until who waits for a lane asks again by itself; mostly a lane that is free wakes it."""
+
 _FIRST_LOOK: Final = 0.5
 _SHARE_OF_ELAPSED: Final = 0.025
 
@@ -53,6 +56,12 @@ def _copy_wait(elapsed: float, percent: int | None, floor: int) -> float:
         return _clamp(0.25 * elapsed, floor, COPY_CAP)
     progress = min(percent, 99) / 100
     return _clamp(0.5 * elapsed * (1 - progress) / progress, floor, COPY_CAP)
+
+
+def turn_wait(elapsed: float, *, remaining: float, woken: bool) -> int:
+    """Whole seconds to wait for a copy's turn: where nobody wakes who waits, at intervals that grow with the wait."""
+    wait = float(LANE) if woken else _clamp(0.05 * elapsed, 60, COPY_CAP)
+    return max(1, round(min(wait, remaining)))
 
 
 def _clamp(value: float, low: float, high: float) -> float:

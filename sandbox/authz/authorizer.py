@@ -34,8 +34,6 @@ _GLOBAL_KEYS = (
     *("aws:requestedregion", "aws:requesttag/", "aws:tagkeys", "aws:resourceaccount", "aws:securetransport"),
     *("aws:viaawsservice", "aws:sourceaccount", "aws:sourcearn", "aws:sourceowner", "aws:sourceidentity"),
     *("aws:multifactorauthpresent", "aws:multifactorauthage", "aws:federatedprovider"),
-    # The sandbox's accounts belong to no organization.
-    *("aws:principalorgid", "aws:principalorgpaths", "aws:resourceorgid", "aws:resourceorgpaths"),
     *("aws:sourceorgid", "aws:sourceorgpaths"),
 )
 _SERVICE_KEYS: Mapping[str, tuple[str, ...]] = {
@@ -64,7 +62,8 @@ _EVERYTHING = Policy(
 class Authorizer:
     """Decides for every caller but administrators, who, like an account's root user, have no policies.
 
-    ``decisions`` keeps the latest with their reasons; ``observe`` sees each as it is made.
+    ``decisions`` keeps the latest with their reasons; ``observe`` sees each as it is made. ``organizations`` says which
+    account belongs to which one; an account that is not in it belongs to none.
     """
 
     def __init__(
@@ -79,13 +78,15 @@ class Authorizer:
         self._evaluator = evaluator or Evaluator()
         self._observe = observe
         self.decisions: deque[Decision] = deque(maxlen=10_000)
+        self.organizations: dict[str, str] = {}
 
     def check(self, call: Call) -> None:
         """Raise the service's own error unless the caller may do all that the call needs.
 
-        An administrator is asked about nothing but a role's trust: that is the role's to give, not the caller's.
+        An administrator is asked about nothing but a role's trust and another account's key: those are not the
+        caller's to give.
         """
-        if call.principal.admin and call.operation != "AssumeRole":
+        if call.principal.admin and not _is_given_by_others(call):
             return
         for need in needs(call, self._sources):
             self._require(call.principal, need, call.region)
@@ -104,7 +105,7 @@ class Authorizer:
 
         ``via`` names the service that asks on the caller's behalf ("rds"): kms:ViaService follows from it.
         """
-        if principal.admin:
+        if principal.admin and not (action.startswith("kms:") and _is_foreign(resource, principal)):
             return
         filled: dict[str, str | list[str] | None] = dict(context)
         if via is not None and action.startswith("kms:"):
@@ -140,6 +141,7 @@ class Authorizer:
             "sts:SourceIdentity": None,
             "sts:TransitiveTagKeys": None,
         }
+        context |= self._organization("aws:Principal", None)
         need = Need("sts:AssumeRole", (role_arn,), context)
         policy = self._sources.resource_policy(role_arn)
         decision = self._evaluate(service, account, need, role_arn, context, resource_policy=policy)
@@ -155,6 +157,11 @@ class Authorizer:
         """End the evaluator's process."""
         self._evaluator.close()
 
+    def _organization(self, prefix: str, account: str | None) -> dict[str, str | None]:
+        """Return the condition keys of an account's organization; its paths within one are not modelled."""
+        organization = self.organizations.get(account or "")
+        return {f"{prefix}OrgID": organization} | ({} if organization else {f"{prefix}OrgPaths": None})
+
     def _require(self, principal: Principal, need: Need, region: str) -> None:
         role = None if principal.admin else self._sources.role_of(principal)
         for resource in need.resources:
@@ -163,7 +170,8 @@ class Authorizer:
                 raise decision.error()
 
     def _decide(self, principal: Principal, role: Role | None, need: Need, resource: str, region: str) -> Decision:
-        context = {**_caller(principal, role), "aws:RequestedRegion": region, "aws:SecureTransport": "true"}
+        context = {**_caller(principal, role), **self._organization("aws:Principal", principal.account)}
+        context |= {"aws:RequestedRegion": region, "aws:SecureTransport": "true"}
         # Lambda puts it beside every call of a function's code, not beside its own calls by the function's role.
         context["lambda:SourceFunctionArn"] = self._sources.function_of(principal, role) if role else None
         context["aws:ViaAWSService"] = "true" if need.via else "false"
@@ -187,7 +195,7 @@ class Authorizer:
         resource_policy: Policy | None = None,
     ) -> Decision:
         owner = self._sources.resource_account(resource, account)
-        filled: dict[str, Any] = {"aws:ResourceAccount": owner, **context}
+        filled: dict[str, Any] = {"aws:ResourceAccount": owner, **self._organization("aws:Resource", owner), **context}
         service = need.action.partition(":")[0]
         modelled = {*_GLOBAL_KEYS, *_SERVICE_KEYS.get(service, ()), *(key.lower() for key in filled)}
         tags = self._sources.tags(resource)
@@ -228,6 +236,15 @@ class Authorizer:
         if self._observe is not None:
             self._observe(decision)
         return decision
+
+
+def _is_given_by_others(call: Call) -> bool:
+    key = str(call.params.get("KeyId", ""))
+    return call.operation == "AssumeRole" or (call.service == "kms" and _is_foreign(key, call.principal))
+
+
+def _is_foreign(resource: str, principal: Principal) -> bool:
+    return resource.startswith("arn:") and Arn.parse(resource).account != principal.account
 
 
 def _caller(principal: Principal, role: Role | None) -> dict[str, str | list[str] | None]:

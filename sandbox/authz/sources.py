@@ -258,13 +258,15 @@ class Sources:
         backend = kms_backends[account][region]
         if key_id.startswith("alias/"):
             alias = key_id
-            key_id = next((key.id for key in list(backend.keys.values()) if alias in key.aliases), "")
+            key_id = backend.get_key_id_from_alias(alias) or ""  # an AWS managed key comes with its first use
         key = backend.keys.get(key_id)
         if key is None:
             return None
         document = json.loads(key.policy)
         statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
-        document["Statement"] = statements + [_as_statement(grant) for grant in list(key.grants.values())]
+        document["Statement"] = statements + [
+            statement for grant in list(key.grants.values()) for statement in _as_statements(grant)
+        ]
         context: dict[str, str | list[str] | None] = {
             "kms:KeyOrigin": key.origin,
             "kms:KeySpec": key.key_spec,
@@ -368,9 +370,9 @@ def _tags(tags: Any) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags}
 
 
-def _as_statement(grant: Any) -> dict[str, Any]:
-    """Write a grant as a key policy statement: it allows like one, and a deny or a missing permission in the caller's
-    own account outweighs it like one ("Grants in AWS KMS")."""
+def _as_statements(grant: Any) -> list[dict[str, Any]]:
+    """Write a grant as key policy statements: it allows like them, and a deny or a missing permission in the caller's
+    own account outweighs it like them ("Grants in AWS KMS")."""
     statement: dict[str, Any] = {
         "Sid": f"Grant{grant.id}",
         "Effect": "Allow",
@@ -388,4 +390,13 @@ def _as_statement(grant: Any) -> dict[str, Any]:
         conditions["ForAllValues:StringEquals"] = {"kms:EncryptionContextKeys": sorted(exact)}
     if conditions:
         statement["Condition"] = conditions
-    return statement
+    if not grant.retiring_principal:
+        return [statement]
+    retiring = {
+        "Sid": f"Retire{grant.id}",
+        "Effect": "Allow",
+        "Principal": {"AWS": grant.retiring_principal},
+        "Action": "kms:RetireGrant",
+        "Resource": "*",
+    }
+    return [statement, retiring]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,8 @@ from sandbox.dataplane.model import DataPlaneError
 from sandbox.dataplane.processes import ServerUser
 
 Rows = list[tuple[Any, ...]]
+# A point in an engine's log: whatever the engine finds it again by. Only compared for equality outside.
+LogPosition = tuple[float, ...]
 ADMIN = "rdsadmin"  # the user that AWS keeps for itself on every Aurora cluster
 
 
@@ -23,6 +25,8 @@ class Place:
     data: Path
     private: Path
     port: int
+    # Where the engine puts finished logs that its data directory does not keep.
+    archive: Path | None = None
 
     @property
     def certificate(self) -> Path:
@@ -33,6 +37,15 @@ class Place:
     def key(self) -> Path:
         """The certificate's private key."""
         return self.private / "server.key"
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a volume's history is made of: the directory before its first start, and where its log is now."""
+
+    base: Path
+    data: Path
+    archive: Path
 
 
 class EngineAdapter(Protocol):
@@ -69,6 +82,15 @@ class EngineAdapter(Protocol):
 
     def forget_process(self, data: Path) -> None:
         """Remove from a copied data directory what belongs to the process that ran on the original."""
+
+    def forget_log(self, data: Path) -> None:
+        """Remove from a copied data directory the log that its own recovery does not need."""
+
+    def log_position(self, data: Path) -> LogPosition:
+        """Return how far the log goes now: all that was acknowledged is before it. Must be cheap."""
+
+    def roll_forward(self, start: Callable[[Sequence[str]], Place], past: Past, data: Path, until: LogPosition) -> None:
+        """Bring ``data``, a copy of the past's base, to a position of its log; ``start`` runs a server on it."""
 
 
 def run(command: Sequence[str], user: ServerUser, cwd: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import secrets
 import signal
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pymysql
 from pymysql.converters import escape_string
 
 from sandbox.dataplane import programs
-from sandbox.dataplane.engines import ADMIN, Place, Rows, run
+from sandbox.dataplane.engines import ADMIN, LogPosition, Past, Place, Rows, environment, run
+from sandbox.dataplane.model import DataPlaneError
 from sandbox.dataplane.processes import ServerUser
 
 _PACKAGE = "mariadb-server"
@@ -22,7 +24,14 @@ _INNODB = (
 )
 # A commit is acknowledged after write(), which a copy of the frozen server sees; fsync() would only help against a
 # crash of the whole machine. The flush log setting 0 would acknowledge before write() and lose rows.
-_DURABILITY = ("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=fsync", "--skip-log-bin")
+_DURABILITY = ("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=fsync")
+# The binary log is what a restore to a point in time replays. Creating a function stays free, as where it is off.
+_LOG = (
+    "--log-bin=binlog",
+    "--binlog-format=ROW",
+    "--sync-binlog=0",
+    "--log-bin-trust-function-creators=ON",
+)
 _SMALL = (
     "--innodb-buffer-pool-size=32M",
     "--key-buffer-size=1M",
@@ -82,6 +91,7 @@ class MariaDb:
         self._server = programs.find("mariadbd", _PACKAGE)
         self._install = programs.find("mariadb-install-db", _PACKAGE)
         self._client = programs.find("mariadb", _PACKAGE)
+        self._log_reader = programs.find("mariadb-binlog", _PACKAGE)
         self.user = ServerUser.choose("mysql", "nobody")
         # A password, since the unix_socket plugin wants the system user's name. With skip-name-resolve 'localhost' is
         # the socket only.
@@ -151,6 +161,7 @@ class MariaDb:
             "--tls-version=TLSv1.2,TLSv1.3",
             *_INNODB,
             *_DURABILITY,
+            *_LOG,
             *_SMALL,
         ]
 
@@ -181,3 +192,57 @@ class MariaDb:
 
     def forget_process(self, data: Path) -> None:
         """Nothing: socket and pid file are not in the data directory."""
+
+    def forget_log(self, data: Path) -> None:
+        """Keep the newest two binary logs: the recovery of a frozen copy asks them which transactions to keep."""
+        logs = _logs(data)
+        for log in logs[:-2]:
+            log.unlink()
+        if logs:
+            self.user.write(data / "binlog.index", "".join(f"./{log.name}\n" for log in logs[-2:]))
+
+    def log_position(self, data: Path) -> LogPosition:
+        """Return the newest binary log's number and size: a commit is written there before it is acknowledged."""
+        newest = _logs(data)[-1]
+        return _number(newest), newest.stat().st_size
+
+    def roll_forward(
+        self,
+        start: Callable[[Sequence[str]], Place],
+        past: Past,
+        data: Path,  # noqa: ARG002
+        until: LogPosition,
+    ) -> None:
+        """Replay the binary logs since the base, up to a position; an unfinished transaction there is rolled back."""
+        begun = _logs(past.base)
+        last, size = until
+        logs = [log for log in _logs(past.data) if (_number(begun[-1]) if begun else 0) < _number(log) <= last]
+        place = start([])
+        if not logs:
+            return
+        command, variables = self.client(place, None, "")
+        with subprocess.Popen(
+            [str(self._log_reader), "--disable-log-bin", f"--stop-position={size}", *map(str, logs)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        ) as reader:
+            result = subprocess.run(
+                [*command, "--binary-mode"],
+                stdin=reader.stdout,
+                env={**environment(), **variables},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            said = reader.stderr.read().decode(errors="replace") if reader.stderr else ""
+        if result.returncode or reader.returncode:
+            raise DataPlaneError(f"The binary log could not be replayed: {(result.stderr or said).strip()[-2000:]}")
+
+
+def _logs(data: Path) -> list[Path]:
+    return sorted(data.glob("binlog.[0-9]*"), key=_number)
+
+
+def _number(log: Path) -> int:
+    return int(log.suffix[1:])

@@ -8,15 +8,18 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.dataplane import addresses
-from sandbox.dataplane.engines import EngineAdapter, Rows, environment
+from sandbox.dataplane.engines import EngineAdapter, Past, Place, Rows, environment
 from sandbox.dataplane.forwarder import Forwarder
+from sandbox.dataplane.history import History
 from sandbox.dataplane.home import Home
 from sandbox.dataplane.mariadb import MariaDb
 from sandbox.dataplane.model import DataPlaneError, Endpoint, EndpointKey, Engine
@@ -40,6 +43,9 @@ class _Volume:
     data: Path
     # What the administrator must still do: run at the next start, so that a stopped volume needs no server for it.
     pending: list[str] = field(default_factory=list)
+    # A directory with the same content that nobody changes: what the volume was copied from.
+    origin: Path | None = None
+    history: History | None = None
     server: Server | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -76,6 +82,7 @@ class DataPlane:
         self._slots: set[str] = set()  # volumes that run a server, or are starting one
         self._adapters: dict[Engine, EngineAdapter] = {}
         self._templates: dict[Engine, Path] = {}
+        self._users: Counter[Path] = Counter()  # data directories, by how many volumes and histories need them
         self._template_lock = threading.Lock()
         self._numbers = itertools.count(1)
         if enabled:
@@ -92,7 +99,7 @@ class DataPlane:
             return
         self._refuse_existing(volume_id)
         template = self._template(engine)
-        volume = _Volume(engine, master_username, self._new_data())
+        volume = _Volume(engine, master_username, self._new_data(), origin=self._hold(template))
         volume.pending.extend(self._adapters[engine].master_sql(master_username, master_password, database))
         _copy_directory(template, volume.data, self._adapters[engine])
         self._register(volume_id, volume)
@@ -108,11 +115,45 @@ class DataPlane:
         with self._volume(source_id) as source:
             server = source.running()
             target = _Volume(source.engine, source.master_username, self._new_data(), list(source.pending))
-            adapter = self._adapters[source.engine]
             with frozen(server.pid) if server else nullcontext():
-                _copy_directory(source.data, target.data, adapter)
-        adapter.forget_process(target.data)
+                self._copy(source.engine, source.data, target.data)
+            if server is None:
+                target.origin = self._hold(source.data)
         self._register(target_id, target)
+
+    def restore_volume(self, source_id: str, target_id: str, instant: datetime) -> None:
+        """Make a volume that is what another one was at a virtual time: every row committed until then, none later.
+
+        The times are those that :meth:`mark` was told.
+        """
+        if not self.enabled:
+            return
+        self._refuse_existing(target_id)
+        with self._volume(source_id) as source:
+            history = source.history
+            if history is None:  # it never had a server, so it never changed
+                self.copy_volume(source_id, target_id)
+                return
+            adapter, until = self._adapters[source.engine], history.position(instant)
+            past = Past(history.base, source.data, history.archive)
+            target = _Volume(source.engine, source.master_username, self._new_data())
+            self._copy(source.engine, history.base, target.data)
+            if until is None:
+                target.pending.extend(history.pending)
+            else:
+                self._roll_forward(adapter, past, target.data, until, history.engine_version)
+        self._register(target_id, target)
+
+    def mark(self, instant: datetime) -> None:
+        """Note for all volumes how far their logs go when a virtual time is over: just before the clock moves on."""
+        if not self.enabled:
+            return
+        with self._lock:
+            volumes = list(self._volumes.values())
+        for volume in volumes:
+            if (history := volume.history) is not None:
+                position = self._adapters[volume.engine].log_position(volume.data)
+                history.note(instant, position, running=volume.running() is not None)
 
     def delete_volume(self, volume_id: str) -> None:
         """Delete a volume with its server, if one runs."""
@@ -122,7 +163,10 @@ class DataPlane:
             self._end_server(volume_id, volume, Server.kill)
             with self._lock:
                 del self._volumes[volume_id]
-            shutil.rmtree(volume.data)
+            self._release(volume.data, volume.origin)
+            if volume.history is not None:
+                self._release(volume.history.base)
+                shutil.rmtree(volume.history.archive)
 
     # Servers
 
@@ -136,8 +180,14 @@ class DataPlane:
                 return
             self._end_server(volume_id, volume, Server.kill)  # one that died by itself
             self._take_slot(volume_id)
+            history = self._prepare(volume, engine_version)
             server = Server(
-                self._adapters[volume.engine], volume.data, self._new_private(), self.ca, self._names(volume_id)
+                self._adapters[volume.engine],
+                volume.data,
+                self._new_private(),
+                self.ca,
+                self._names(volume_id),
+                history.archive,
             )
             try:
                 server.start(engine_version)
@@ -266,6 +316,68 @@ class DataPlane:
                     return
         raise DataPlaneError(f"There is no volume {volume_id!r}.")
 
+    def _prepare(self, volume: _Volume, engine_version: str) -> History:
+        """Let a volume's history begin before its first start; its data are its own from then on."""
+        adapter = self._adapters[volume.engine]
+        with self._lock:
+            shared = self._users[volume.data] > 1
+        if shared or (volume.history is None and volume.origin is None):
+            original, volume.data = volume.data, self._new_data()
+            _copy_directory(original, volume.data, adapter)
+            adapter.forget_process(volume.data)
+            self._hold(volume.data)
+            if volume.history is None and volume.origin is None:
+                volume.origin = original
+            else:
+                self._release(original)
+        if volume.history is None:
+            assert volume.origin is not None
+            archive = adapter.user.make_directory(self._new_data())
+            volume.history = History(volume.origin, list(volume.pending), engine_version, archive)
+            volume.origin = None
+        return volume.history
+
+    def _roll_forward(
+        self, adapter: EngineAdapter, past: Past, data: Path, until: tuple[float, ...], engine_version: str
+    ) -> None:
+        servers: list[Server] = []
+
+        def start(options: Sequence[str]) -> Place:
+            servers.append(Server(adapter, data, self._new_private(), self.ca, ()))
+            servers[-1].start(engine_version, options=options)
+            return servers[-1].place
+
+        try:
+            adapter.roll_forward(start, past, data, until)
+            servers[-1].stop()
+        finally:
+            for server in servers:
+                server.kill()
+                shutil.rmtree(server.place.private)
+
+    def _copy(self, engine: Engine, source: Path, target: Path) -> None:
+        """Copy a data directory for a volume of its own, without what only the original needs."""
+        adapter = self._adapters[engine]
+        _copy_directory(source, target, adapter)
+        adapter.forget_process(target)
+        adapter.forget_log(target)
+
+    def _hold(self, data: Path) -> Path:
+        with self._lock:
+            self._users[data] += 1
+        return data
+
+    def _release(self, *directories: Path | None) -> None:
+        """Remove directories that nobody needs any more."""
+        for data in directories:
+            if data is None:
+                continue
+            with self._lock:
+                self._users[data] -= 1
+                needed = self._users[data] > 0
+            if not needed:
+                shutil.rmtree(data)
+
     def _refuse_existing(self, volume_id: str) -> None:
         if volume_id in self._volumes:
             raise DataPlaneError(f"Volume {volume_id!r} exists.")
@@ -274,6 +386,7 @@ class DataPlane:
         with self._lock:
             self._refuse_existing(volume_id)
             self._volumes[volume_id] = volume
+            self._users[volume.data] += 1
 
     def _running(self, volume_id: str, volume: _Volume) -> Server:
         server = volume.running()
@@ -332,7 +445,7 @@ class DataPlane:
                 finally:
                     server.kill()
                 shutil.rmtree(server.place.private)
-                self._templates[engine] = data
+                self._templates[engine] = self._hold(data)
             return self._templates[engine]
 
 

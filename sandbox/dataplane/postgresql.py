@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pg8000.native
 from pg8000.native import identifier, literal
 
 from sandbox.dataplane import programs
-from sandbox.dataplane.engines import ADMIN, Place, Rows, run
+from sandbox.dataplane.engines import ADMIN, LogPosition, Past, Place, Rows, run
 from sandbox.dataplane.model import DataPlaneError
 from sandbox.dataplane.processes import ServerUser
 
@@ -120,6 +122,9 @@ class PostgreSql:
             "ssl_key_file": str(place.key),
             "rds.aurora_version": engine_version,
         }
+        if place.archive is not None:
+            target = shlex.quote(str(place.archive)).replace("%", "%%")
+            settings |= {"archive_mode": "on", "archive_command": f"cp %p {target}/%f"}
         options = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         return [str(self._server), "-D", str(place.data), *options]
 
@@ -162,3 +167,33 @@ class PostgreSql:
         (data / "postmaster.pid").unlink(missing_ok=True)
         shutil.rmtree(data / "pg_dynshmem")
         self.user.make_directory(data / "pg_dynshmem")
+
+    def forget_log(self, data: Path) -> None:
+        """Nothing: the server removes WAL that it does not need, archived or not is of no matter to a copy."""
+
+    def log_position(self, data: Path) -> LogPosition:  # noqa: ARG002
+        """Return the real time: each commit record bears it, to the microsecond, before it is acknowledged."""
+        return (time.time(),)
+
+    def roll_forward(self, start: Callable[[Sequence[str]], Place], past: Past, data: Path, until: LogPosition) -> None:
+        """Recover from the WAL, archived and current, up to the last commit at or before a time."""
+        for folder in (past.data / "pg_wal", past.archive):  # in this order: a finished segment is the better one
+            for segment in folder.iterdir():
+                if re.fullmatch(r"[0-9A-F]{24}", segment.name):
+                    shutil.copyfile(segment, data / "pg_wal" / segment.name)
+                    self.user.own(data / "pg_wal" / segment.name)
+        self.user.write(data / "recovery.signal", "")
+        settings = {
+            "restore_command": "false",  # all is in pg_wal
+            "recovery_target_timeline": "current",
+            "recovery_target_action": "promote",
+            "hot_standby": "off",  # answers only when all is done
+        }
+        options = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
+        moment = datetime.fromtimestamp(until[0], UTC).isoformat(sep=" ")
+        try:
+            start([*options, "-c", f"recovery_target_time={moment}"])
+        except DataPlaneError as error:
+            if "before configured recovery target was reached" not in str(error):
+                raise
+            start(options)  # nothing was committed later: all of the log it is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sandbox.dataplane.addresses import free_port
@@ -27,11 +27,13 @@ class Server:
         private: Path,
         authority: CertificateAuthority,
         names: Iterable[str],
+        archive: Path | None = None,
     ) -> None:
         self.engine = engine
         self.names: frozenset[str] = frozenset()
         self._data = data
         self._private = private
+        self._archive = archive
         self._authority = authority
         self._key = ServerKey()
         self._process: subprocess.Popen[bytes] | None = None
@@ -50,19 +52,19 @@ class Server:
         """Tell whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, engine_version: str, *, first: bool = False) -> None:
+    def start(self, engine_version: str, *, first: bool = False, options: Sequence[str] = ()) -> None:
         """Start and wait until it answers on its socket."""
         for attempt in range(1, _ATTEMPTS + 1):
-            self.place = Place(self._data, self._private, free_port())
-            if self._try_to_start(engine_version, first=first):
+            self.place = Place(self._data, self._private, free_port(), self._archive)
+            if self._try_to_start([*self.engine.command(self.place, engine_version), *options], first=first):
                 return
             if attempt == _ATTEMPTS or "in use" not in self._log_tail():
                 raise DataPlaneError(f"The database server did not start: {self._log_tail()}")
 
-    def _try_to_start(self, engine_version: str, *, first: bool) -> bool:
+    def _try_to_start(self, command: Sequence[str], *, first: bool) -> bool:
         with (self._private / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.engine.command(self.place, engine_version),
+                command,
                 cwd=self._data,
                 env=environment(),
                 stdin=subprocess.DEVNULL,

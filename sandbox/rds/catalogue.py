@@ -101,6 +101,18 @@ class Version:
         return ("postgresql", "instance", "iam-db-auth-error")
 
     @property
+    def certificate_authorities(self) -> tuple[str, ...]:
+        """The CAs whose certificates an instance can have. That the oldest majors lack one is the sandbox's choice:
+        AWS's list differs by version and moves, and whoever asks must look."""
+        old = self.major in ("5.7", "11", "12")
+        return tuple(name for name in CERTIFICATE_AUTHORITIES if not (old and "ecc" in name))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What an IAM role of a cluster may be for; Aurora MySQL names the roles in parameters instead."""
+        return () if self.engine == "aurora-mysql" else ("s3Import", "s3Export", "Lambda", "SageMaker", "Comprehend")
+
+    @property
     def data_api(self) -> bool:
         """Whether EnableHttpEndpoint works for provisioned and Serverless v2 clusters (Data API regions page)."""
         if self.engine == "aurora-mysql":
@@ -134,14 +146,14 @@ class Version:
             "SupportsLogExportsToCloudwatchLogs": True,
             "SupportsReadReplica": False,
             "SupportedEngineModes": ["provisioned"],
-            "SupportedFeatureNames": [],
+            "SupportedFeatureNames": list(self.features),
             "Status": "deprecated" if self.retired else "available",
             "SupportsParallelQuery": not postgres,
             "SupportsGlobalDatabases": True,
             "SupportsBabelfish": postgres and self.order >= (13, 4),
             "SupportsLimitlessDatabase": False,
             "SupportsCertificateRotationWithoutRestart": True,
-            "SupportedCACertificateIdentifiers": list(CERTIFICATE_AUTHORITIES),
+            "SupportedCACertificateIdentifiers": list(self.certificate_authorities),
             "SupportsLocalWriteForwarding": not postgres or self.order >= (14, 13),
             "SupportsIntegrations": False,
             "TagList": [],

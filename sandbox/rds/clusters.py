@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sandbox.core import NotEmulated
-from sandbox.rds.catalogue import DEFAULT_PORT, ENGINES
-from sandbox.rds.endpoints import reader_address, writer_address
+from sandbox.rds.catalogue import DEFAULT_PORT, ENGINES, STANDARD_SUPPORT_ENDS
+from sandbox.rds.endpoints import custom_address, reader_address, writer_address
 from sandbox.rds.errors import fault, invalid_combination, invalid_value
 from sandbox.rds.kit import TRANSIENT
 from sandbox.rds.requests import check_password, filtered, identifier, only, page, tags
-from sandbox.rds.store import AVAILABLE, CREATING, DELETING, Cluster, Encryption, Region
+from sandbox.rds.settings import NO_EXTENDED_SUPPORT, check_cluster, check_network_type, check_together
+from sandbox.rds.store import AVAILABLE, CREATING, DELETING, AutomatedBackup, Cluster, Encryption, Region
 
 if TYPE_CHECKING:
     from sandbox.core import Call
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Members of a request that a cluster just keeps and shows: request member → member of DBCluster.
 KEPT = {
     "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
+    "BacktrackWindow": "BacktrackWindow",
     "BackupRetentionPeriod": "BackupRetentionPeriod",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
     "DatabaseInsightsMode": "DatabaseInsightsMode",
@@ -65,12 +67,11 @@ DEFAULTS: Mapping[str, Any] = {
 _CREATE = {
     *KEPT,
     *("AvailabilityZones", "DBClusterIdentifier", "DBClusterParameterGroupName", "DBSubnetGroupName", "Engine"),
+    "EnableHttpEndpoint",
     *("EngineMode", "EngineVersion", "KmsKeyId", "ManageMasterUserPassword", "MasterUserPassword", "MasterUsername"),
     *("MasterUserSecretKmsKeyId", "Port", "StorageEncrypted", "Tags", "VpcSecurityGroupIds"),
 }
 _RESERVED_USERS = {"rdsadmin", "rds_superuser", "rdsrepladmin", "rdsproxyadmin", "admin1", "user", "public"}
-# Latest restorable time is "typically within the last 5 minutes" (Aurora.Managing.Backups).
-_RESTORABLE_LAG = timedelta(minutes=2)
 
 
 class Clusters:
@@ -101,12 +102,15 @@ class Clusters:
     # ---- DescribeDBClusters
 
     def describe(self, call: Call) -> dict[str, Any]:
-        """DescribeDBClusters: by id or ARN, by filters, in pages. Nothing is shared between accounts (no RAM here)."""
+        """DescribeDBClusters: by id or ARN, by filters, in pages; with IncludeShared also what others share."""
         with self.kit.lock:
             region, params = self.kit.region(call), call.params
             clusters = sorted(region.clusters.values(), key=lambda cluster: cluster.identifier)
+            shared = self._shared_with(call) if params.get("IncludeShared") else []
+            clusters += shared
             if wanted := params.get("DBClusterIdentifier"):
-                cluster = self.kit.seen(self.find(region, wanted))
+                cluster = next((one for one in shared if one.arn == wanted), None)
+                cluster = cluster or self.kit.seen(self.find(region, wanted))
                 if cluster is None:
                     raise not_found(wanted)
                 clusters = [cluster]
@@ -115,10 +119,21 @@ class Clusters:
                 "db-cluster-resource-id": lambda cluster: cluster.resource_id,
                 "engine": lambda cluster: cluster.engine,
                 "domain": lambda _: (),
-                "clone-group-id": lambda _: (),
+                "clone-group-id": lambda cluster: cluster.clone_group or (),
             }
             found = filtered(clusters, params, known)
             return page([self.shown(cluster) for cluster in found], "DBClusters", params)
+
+    def _shared_with(self, call: Call) -> list[Cluster]:
+        """What other accounts share by AWS RAM in this very region."""
+        found = [
+            cluster
+            for region in self.kit.store
+            if region.place.region == call.region
+            for cluster in region.clusters.values()
+            if call.account in cluster.shared_with
+        ]
+        return sorted(found, key=lambda cluster: cluster.arn)
 
     @staticmethod
     def find(region: Region, wanted: str) -> Cluster | None:
@@ -174,15 +189,19 @@ class Clusters:
                 }
                 for instance in cluster.instances
             ],
-            "AssociatedRoles": [],
+            "AssociatedRoles": [role.describe() for role in cluster.roles],
             "DomainMemberships": [],
             "ReadReplicaIdentifiers": [],
             "DBClusterOptionGroupMemberships": [],
-            "HttpEndpointEnabled": False,
-            "CrossAccountClone": False,
+            "HttpEndpointEnabled": cluster.data_api,
+            "CrossAccountClone": cluster.foreign_source is not None,
             "ActivityStreamStatus": "stopped",
             "TagList": cluster.tag_list,
         }
+        if cluster.custom_endpoints:
+            shown["CustomEndpoints"] = [custom_address(endpoint) for endpoint in cluster.custom_endpoints]
+        if cluster.clone_group is not None:
+            shown["CloneGroupId"] = cluster.clone_group
         if cluster.pending:
             shown["PendingModifiedValues"] = dict(cluster.pending)
         if cluster.secret is not None:
@@ -192,11 +211,18 @@ class Clusters:
                 "SecretStatus": secret.status,
                 "KmsKeyId": secret.key,
             }
-        since = cluster.restorable_since
-        if since is not None:
-            shown["EarliestRestorableTime"] = since
-            shown["LatestRestorableTime"] = max(since, self.kit.clock.now() - _RESTORABLE_LAG)
+        if (window := self.restorable(cluster)) is not None:
+            shown["EarliestRestorableTime"], shown["LatestRestorableTime"] = window
         return shown
+
+    def restorable(self, cluster: Cluster) -> tuple[datetime, datetime] | None:
+        """Return the earliest and the latest time that a cluster can be restored to; None while there is none."""
+        since = cluster.restorable_since
+        if since is None:
+            return None
+        now = self.kit.clock.now()
+        earliest = max(since, now - timedelta(days=cluster.settings["BackupRetentionPeriod"]))
+        return earliest, max(earliest, now - timedelta(seconds=self.kit.timings.restorable_lag))
 
     # ---- CreateDBCluster
 
@@ -214,6 +240,9 @@ class Clusters:
             raise invalid_value("The parameter MasterUserPassword must be provided and must not be blank.")
         if password:
             check_password(version.engine, password)
+        if params.get("EnableHttpEndpoint"):
+            # BC: "you must have a DB instance" is said of EnableHttpEndpoint; at a create it waits for the first one.
+            check_data_api(version, call.region)
         if key := params.get("KmsKeyId"):
             if params.get("StorageEncrypted") is False:
                 raise invalid_combination("KmsKeyId cannot be specified without StorageEncrypted.")
@@ -225,6 +254,7 @@ class Clusters:
             if secret is not None:
                 password = self.passwords.create(cluster, secret)
             cluster.master_password = password
+            cluster.data_api = bool(params.get("EnableHttpEndpoint"))
             work = self.servers.create_volume(cluster, params.get("DatabaseName"))
 
             def done() -> None:
@@ -249,20 +279,24 @@ class Clusters:
         region = self.kit.region(call)
         if name in region.clusters:
             raise fault("DBClusterAlreadyExistsFault", "DB Cluster already exists")
-        if len(region.clusters) >= self.kit.quotas["DBClusters"]:
-            raise fault(
-                "DBClusterQuotaExceededFault",
-                f"Cannot create more than {self.kit.quotas['DBClusters']} DB clusters",
-            )
+        most = self.kit.quota(region.place, "DBClusters")
+        if len(region.clusters) >= most:
+            raise fault("DBClusterQuotaExceededFault", f"Cannot create more than {most} DB clusters")
         group = self.subnet_groups.resolve(call, params.get("DBSubnetGroupName"))
         parameter_group = self.parameter_groups.resolve(call, params.get("DBClusterParameterGroupName"), version)
         security_groups = self.subnet_groups.security_groups(call, params.get("VpcSecurityGroupIds"), group.vpc)
+        check_network_type(group, params.get("NetworkType"))
         given = {shown: params[member] for member, shown in KEPT.items() if params.get(member) is not None}
+        settings = {**DEFAULTS, **{k: v for k, v in (inherited or {}).items() if k in DEFAULTS}, **given}
+        complete(settings)
+        check_together(settings)
+        now = self.kit.clock.now()
         cluster = Cluster(
             place=region.place,
             identifier=name,
-            created=self.kit.clock.now(),
+            created=now,
             tags=tags(params),
+            versions=[(now, version.name)],
             resource_id=self.kit.store.resource_id("cluster", region.place.arn("cluster", name)),
             engine=version.engine,
             engine_version=version.name,
@@ -272,7 +306,7 @@ class Clusters:
             subnet_group=group,
             parameter_group=parameter_group,
             security_groups=security_groups,
-            settings={**DEFAULTS, **{k: v for k, v in (inherited or {}).items() if k in DEFAULTS}, **given},
+            settings=settings,
         )
         region.clusters[name] = cluster
         self.kit.hide(cluster)
@@ -296,25 +330,21 @@ class Clusters:
     @staticmethod
     def check_settings(version: Version, params: Mapping[str, Any]) -> None:
         """Check values that Create, Restore and Modify share."""
-        if params.get("EngineMode") not in (None, "provisioned"):
-            # New Serverless v1 clusters have not been possible since January 2025.
-            raise invalid_combination(f"The engine mode {params['EngineMode']} you requested is currently unavailable.")
-        retention = params.get("BackupRetentionPeriod")
-        if retention is not None and not 1 <= retention <= 35:
-            raise invalid_value(f"Invalid backup retention period: {retention}. Must be between 1 and 35.")
-        port = params.get("Port")
-        if port is not None and not 1150 <= port <= 65535:
-            raise invalid_value(f"Invalid value {port} for Port. Must be >= 1150 and <= 65535.")
-        if params.get("StorageType") not in (None, "aurora", "aurora-iopt1"):
-            raise invalid_combination(f"Invalid storage type: {params['StorageType']}")
-        unknown = sorted(set(params.get("EnableCloudwatchLogsExports") or ()) - set(version.log_types))
-        if unknown:
-            raise invalid_combination(
-                f"You cannot use the log types '{', '.join(unknown)}' with engine version {version.engine} "
-                f"{version.name}. For supported log types, see the documentation."
-            )
-        if (scaling := params.get("ServerlessV2ScalingConfiguration")) is not None:
-            _check_scaling(version, scaling)
+        check_cluster(version, params)
+
+    def in_support(self, version: Version, params: Mapping[str, Any]) -> Version:
+        """Return the version that a restore really ends with.
+
+        Whoever turns Extended Support off gets a later major when the one asked for is past its standard support
+        (BC:RestoreDBClusterFromSnapshot.EngineLifecycleSupport): the lowest that still has it.
+        """
+        if params.get("EngineLifecycleSupport") != NO_EXTENDED_SUPPORT:
+            return version
+        now = self.kit.clock.now()
+        for target in (version, *self.kit.catalogue.targets(version)):
+            if STANDARD_SUPPORT_ENDS[target.engine, target.major] >= now:
+                return target
+        return version
 
     @staticmethod
     def _master_user(version: Version, user: str | None) -> str:
@@ -353,9 +383,10 @@ class Clusters:
             self._check_deletable(cluster, final)
             if final:
                 self.snapshots.take(cluster, identifier(final, "FinalDBSnapshotIdentifier", 255), "manual", {})
-            if params.get("DeleteAutomatedBackups") is not False:
+            retained = params.get("DeleteAutomatedBackups") is False
+            if not retained:
                 self.snapshots.drop_automated(cluster)
-            self._remove(region, cluster)
+            self._remove(region, cluster, retained=retained)
             return {"DBCluster": self.shown(cluster)}
 
     def _may_take_final_snapshot(self, call: Call, final: str) -> None:
@@ -380,7 +411,9 @@ class Clusters:
         if cluster.status in TRANSIENT or (final and cluster.status != AVAILABLE):
             raise not_available(cluster)
 
-    def _remove(self, region: Region, cluster: Cluster) -> None:
+    def _remove(self, region: Region, cluster: Cluster, *, retained: bool) -> None:
+        window = self.restorable(cluster) if retained else None
+
         def done() -> None:
             if cluster.instances:  # the last members are on their way: look again
                 self.kit.walk(cluster, [(DELETING, 5)], done, final=None)
@@ -388,10 +421,38 @@ class Clusters:
             self.passwords.delete(cluster)
             self.kit.events.emit(cluster, "RDS-EVENT-0171")
             region.clusters.pop(cluster.identifier, None)
-            self.servers.delete_volume(cluster.volume)
+            for endpoint in cluster.custom_endpoints:
+                region.cluster_endpoints.pop(endpoint.identifier, None)
+            if window is not None:
+                self._retain(region, cluster, window[1])
+            else:
+                self.servers.delete_volume(cluster.volume)
 
         cluster.changing = False
         self.kit.walk(cluster, [(DELETING, self.kit.timings.cluster_delete)], done, final=None)
+
+    def _retain(self, region: Region, cluster: Cluster, latest: datetime) -> None:
+        """Keep the automated backups of a deleted cluster for its retention period (Aurora.Managing.Backups)."""
+        backup = AutomatedBackup(
+            place=region.place,
+            identifier=f"ab-{cluster.volume.removeprefix('cluster-')}",
+            created=self.kit.clock.now(),
+            status="retained",
+            tags=dict(cluster.tags),
+            cluster=cluster,
+            latest=latest,
+        )
+        region.automated_backups[cluster.resource_id] = backup
+        expires = backup.created + timedelta(days=cluster.settings["BackupRetentionPeriod"])
+        self.kit.clock.call_at(expires, lambda: self.drop_backup(backup), background=True)
+
+    def drop_backup(self, backup: AutomatedBackup) -> None:
+        """Forget a retained backup, with the volume that it kept."""
+        with self.kit.lock:
+            region = self.kit.store.region(backup.place.account, backup.place.region)
+            if region.automated_backups.get(backup.cluster.resource_id) is backup:
+                del region.automated_backups[backup.cluster.resource_id]
+                self.servers.delete_volume(backup.cluster.volume)
 
 
 def not_found(wanted: str) -> Exception:
@@ -407,14 +468,22 @@ def not_available(cluster: Cluster) -> Exception:
     )
 
 
-def _check_scaling(version: Version, scaling: Mapping[str, Any]) -> None:
-    least, most = scaling.get("MinCapacity"), scaling.get("MaxCapacity")
-    if version.serverless is None:
-        raise invalid_combination(f"The engine version {version.name} doesn't support Aurora Serverless v2.")
-    if least is None or most is None:
-        raise invalid_combination("Serverless v2 scaling needs both MinCapacity and MaxCapacity.")
-    lowest, highest = version.serverless
-    if not lowest <= least <= most <= highest or most < 1 or any(value * 2 % 1 for value in (least, most)):
-        raise invalid_combination(
-            f"Serverless v2 capacity {least} - {most} isn't valid: use steps of 0.5 from {lowest} to {highest} ACUs."
-        )
+# The Data API is not everywhere (Data API regions page).
+_WITHOUT_DATA_API = ("ap-south-2", "ap-southeast-4", "ca-west-1", "eu-central-2")
+
+
+def check_data_api(version: Version, region: str) -> None:
+    """Refuse a Data API where AWS has none."""
+    if region in _WITHOUT_DATA_API or region.startswith(("cn-", "us-gov-")):
+        raise invalid_combination(f"The RDS Data API isn't available in {region}.")
+    if not version.data_api:
+        raise invalid_combination(f"The RDS Data API isn't supported for {version.engine} {version.name}.")
+
+
+def complete(settings: dict[str, Any]) -> None:
+    """Fill in what AWS fills in (BC): the retention of insights, the pause of a cluster that scales to zero."""
+    if settings.get("PerformanceInsightsEnabled"):
+        settings.setdefault("PerformanceInsightsRetentionPeriod", 7)
+    scaling = settings.get("ServerlessV2ScalingConfiguration")
+    if scaling and scaling.get("MinCapacity") == 0 and "SecondsUntilAutoPause" not in scaling:
+        settings["ServerlessV2ScalingConfiguration"] = {**scaling, "SecondsUntilAutoPause": 300}

@@ -9,10 +9,11 @@ from sandbox.dataplane.model import EndpointKey
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from datetime import datetime
 
     from sandbox.rds.kit import Kit
     from sandbox.rds.ports import DataPlane
-    from sandbox.rds.store import Cluster, Instance
+    from sandbox.rds.store import Cluster, CustomEndpoint, Instance
 
 
 def _zone(cluster: Cluster) -> str:
@@ -36,6 +37,15 @@ def reader_address(cluster: Cluster) -> str:
 def instance_address(instance: Instance) -> str:
     """The address of an instance."""
     return instance.address or f"{instance.identifier}.{_zone(instance.cluster)}"
+
+
+def custom_address(endpoint: CustomEndpoint) -> str:
+    """The address of a custom endpoint: it does not embed the cluster's name."""
+    return endpoint.address or f"{endpoint.identifier}.cluster-custom-{_zone(endpoint.cluster)}"
+
+
+def _custom_key(endpoint: CustomEndpoint) -> EndpointKey:
+    return EndpointKey(endpoint.place.account, endpoint.place.region, endpoint.identifier, "custom")
 
 
 def _key(cluster: Cluster, role: str) -> EndpointKey:
@@ -65,6 +75,35 @@ class Servers:
         """Copy a volume: a snapshot, a restore, a copy of a snapshot."""
         return self.kit.run(lambda plane: plane.copy_volume(source, target), source, target)
 
+    def restore_volume(self, source: str, target: str, instant: datetime) -> Future[None] | None:
+        """Make a volume that is what another was at a virtual time."""
+        return self.kit.run(lambda plane: plane.restore_volume(source, target, instant), source, target)
+
+    def stop(self, cluster: Cluster) -> Future[None] | None:
+        """Stop the cluster's server; its endpoints stay, and lead nowhere."""
+        return self.kit.run(lambda plane: plane.stop(cluster.volume), cluster.volume)
+
+    def start(self, cluster: Cluster) -> Future[None] | None:
+        """Start the cluster's server again."""
+        version = cluster.engine_version
+        return self.kit.run(lambda plane: plane.start(cluster.volume, version), cluster.volume)
+
+    def open_custom(self, endpoint: CustomEndpoint) -> Future[None] | None:
+        """Open a custom endpoint: which member answers is of no matter here, they share the server."""
+        cluster = endpoint.cluster
+
+        def work(plane: DataPlane) -> None:
+            opened = plane.open_endpoint(_custom_key(endpoint), cluster.volume, cluster.port)
+            with self.kit.lock:
+                endpoint.address = opened.address
+
+        return self.kit.run(work, cluster.volume)
+
+    def close_custom(self, endpoint: CustomEndpoint) -> Future[None] | None:
+        """Close a custom endpoint."""
+        endpoint.address = None
+        return self.kit.run(lambda plane: plane.close_endpoint(_custom_key(endpoint)), endpoint.cluster.volume)
+
     def delete_volume(self, volume: str) -> Future[None] | None:
         """Delete a volume; its server, if any, was stopped by its last instance."""
         return self.kit.run(lambda plane: plane.delete_volume(volume), volume)
@@ -88,6 +127,7 @@ class Servers:
         keys = [_instance_key(cluster, instance)]
         if last:
             keys += [_key(cluster, "writer"), _key(cluster, "reader")]
+            keys += [_custom_key(endpoint) for endpoint in cluster.custom_endpoints]
 
         def work(plane: DataPlane) -> None:
             for key in keys:
@@ -97,6 +137,8 @@ class Servers:
 
         if last:
             cluster.address = cluster.reader_address = cluster.endpoint_port = None
+            for endpoint in cluster.custom_endpoints:
+                endpoint.address = None
         return self.kit.run(work, cluster.volume)
 
     def set_password(self, cluster: Cluster, password: str) -> Future[None] | None:

@@ -52,7 +52,10 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
     "RDS-EVENT-0171": ("deletion", "DB cluster deleted"),
     "RDS-EVENT-0172": ("notification", "Renamed cluster from {0} to {1}"),
     "RDS-EVENT-0173": ("maintenance", "Database cluster engine version has been upgraded to {0}"),
+    "RDS-EVENT-0176": ("maintenance", "Database cluster engine major version has been upgraded"),
     "RDS-EVENT-0177": ("maintenance", "Database cluster upgrade in progress"),
+    "RDS-EVENT-0150": ("notification", "DB cluster stopped"),
+    "RDS-EVENT-0151": ("notification", "DB cluster started"),
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.core import AwsError
 from sandbox.rds.errors import fault, invalid_combination, invalid_value
 from sandbox.rds.requests import check_filters, identifier, only, page, tags
-from sandbox.rds.store import AVAILABLE, ParameterGroup, Region, SubnetGroup
+from sandbox.rds.store import AVAILABLE, Instance, ParameterGroup, Region, SubnetGroup
 
 if TYPE_CHECKING:
     from sandbox.core import Call
@@ -96,7 +96,7 @@ class SubnetGroups:
                 raise invalid_value(f"The parameter DBSubnetGroupName is not a valid name: {name}")
             if name in region.subnet_groups:
                 raise fault("DBSubnetGroupAlreadyExistsFault", f"The DB subnet group '{name}' already exists.")
-            if len(region.subnet_groups) >= self.kit.quotas["DBSubnetGroups"]:
+            if len(region.subnet_groups) >= self.kit.quota(region.place, "DBSubnetGroups"):
                 raise fault(
                     "DBSubnetGroupQuotaExceededFault", "The request would exceed the number of DB subnet groups."
                 )
@@ -123,6 +123,7 @@ class SubnetGroups:
             if subnets[0].vpc != group.vpc:
                 raise fault("InvalidSubnet", "The new subnets are not in the DB subnet group's VPC.")
             group.subnets = {facts.subnet: facts.zone for facts in subnets}
+            group.network_types = _network_types(subnets)
             group.description = call.params.get("DBSubnetGroupDescription") or group.description
             return {"DBSubnetGroup": describe_subnet_group(group)}
 
@@ -168,9 +169,14 @@ class SubnetGroups:
             description=description,
             vpc=subnets[0].vpc,
             subnets={facts.subnet: facts.zone for facts in subnets},
+            network_types=_network_types(subnets),
         )
         region.subnet_groups[name] = group
         return group
+
+
+def _network_types(subnets: list[SubnetFacts]) -> tuple[str, ...]:
+    return ("IPV4", "DUAL") if all(facts.ipv6 for facts in subnets) else ("IPV4",)
 
 
 def describe_subnet_group(group: SubnetGroup) -> dict[str, Any]:
@@ -190,7 +196,7 @@ def describe_subnet_group(group: SubnetGroup) -> dict[str, Any]:
             for subnet, zone in sorted(group.subnets.items())
         ],
         "DBSubnetGroupArn": group.arn,
-        "SupportedNetworkTypes": ["IPV4"],
+        "SupportedNetworkTypes": list(group.network_types),
     }
 
 
@@ -250,7 +256,7 @@ class ParameterGroups:
                 raise invalid_value(f"ParameterGroupFamily {family} is not a valid parameter group family")
             if name in groups:
                 raise fault("DBParameterGroupAlreadyExistsFault", f"Parameter group {name} already exists")
-            if self.own(region) >= self.kit.quotas[f"{self.shape}s"]:
+            if self.own(region) >= self.kit.quota(region.place, f"{self.shape}s"):
                 raise fault(
                     "DBParameterGroupQuotaExceededFault", "The request would exceed the number of parameter groups."
                 )
@@ -342,18 +348,36 @@ class ParameterGroups:
         return group
 
     def _changed(self, call: Call, group: ParameterGroup, parameters: Mapping[str, Mapping[str, Any]]) -> None:
-        """A static parameter waits for a reboot of each instance that uses the group."""
+        """A static parameter waits for a reboot of each instance that uses the group; others are applied soon."""
         waiting = any(
             name in STATIC_PARAMETERS or parameter.get("ApplyMethod") == "pending-reboot"
             for name, parameter in parameters.items()
         )
-        if not waiting:
-            return
         for instance in self.kit.region(call).instances.values():
-            if self.kind == "pg" and instance.parameter_group == group.identifier:
-                instance.instance_parameters = "pending-reboot"
-            elif self.kind == "cluster-pg" and instance.cluster.parameter_group == group.identifier:
-                instance.cluster_parameters = "pending-reboot"
+            user = instance if self.kind == "pg" else instance.cluster
+            if user.parameter_group == group.identifier:
+                self.apply(instance, reboot=waiting)
+
+    def apply(self, instance: Instance, *, reboot: bool) -> None:
+        """Apply a change of a group: wait for a reboot, or (an instance's group only) show "applying" for a while.
+
+        Call with the lock held.
+        """
+        if self.kind == "cluster-pg":
+            instance.cluster_parameters = "pending-reboot" if reboot else instance.cluster_parameters
+            return
+        if reboot:
+            instance.instance_parameters = "pending-reboot"
+        if instance.instance_parameters != "in-sync":
+            return
+        instance.instance_parameters = "applying"
+
+        def applied() -> None:
+            with self.kit.lock:
+                if instance.instance_parameters == "applying":
+                    instance.instance_parameters = "in-sync"
+
+        self.kit.clock.call_later(self.kit.timings.parameter_apply, applied)
 
     def _group(
         self, region: Region, name: str, family: str, description: str, own_tags: dict[str, str]

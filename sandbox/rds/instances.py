@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sandbox.core import NotEmulated
-from sandbox.rds.catalogue import CERTIFICATE_AUTHORITIES, DEFAULT_CERTIFICATE_AUTHORITY
-from sandbox.rds.clusters import not_available
+from sandbox.rds.catalogue import CERTIFICATE_AUTHORITIES, CERTIFICATES_VALID, DEFAULT_CERTIFICATE_AUTHORITY
+from sandbox.rds.clusters import KEPT, complete, not_available
 from sandbox.rds.endpoints import instance_address
-from sandbox.rds.errors import fault, invalid_combination, invalid_value
+from sandbox.rds.errors import fault, invalid_combination
 from sandbox.rds.groups import describe_subnet_group
+from sandbox.rds.modify import OF_INSTANCES
 from sandbox.rds.requests import filtered, identifier, only, page, tags
+from sandbox.rds.settings import check_instance, check_monitoring_role
 from sandbox.rds.store import AVAILABLE, CREATING, DELETING, Cluster, Instance, Region
 
 if TYPE_CHECKING:
@@ -136,7 +139,7 @@ class Instances:
             "DBInstanceStatus": instance.status,
             "DBClusterIdentifier": cluster.identifier,
             "Engine": cluster.engine,
-            "EngineVersion": cluster.engine_version,
+            "EngineVersion": instance.engine_version or cluster.engine_version,
             "MasterUsername": cluster.master_username,
             "AllocatedStorage": 1,
             "StorageType": settings["StorageType"],
@@ -174,9 +177,18 @@ class Instances:
             "OptionGroupMemberships": [],
             "DomainMemberships": [],
             "AssociatedRoles": [],
-            "CertificateDetails": {"CAIdentifier": instance.settings["CACertificateIdentifier"]},
+            "CertificateDetails": {
+                "CAIdentifier": instance.settings["CACertificateIdentifier"],
+                "ValidTill": CERTIFICATES_VALID[1],
+            },
             "TagList": instance.tag_list,
         }
+        if instance.settings.get("MonitoringInterval"):
+            place = instance.place
+            shown["EnhancedMonitoringResourceArn"] = (
+                f"arn:{place.partition}:logs:{place.region}:{place.account}:log-group:RDSOSMetrics:log-stream:"
+                f"{instance.resource_id}"
+            )
         if instance.status != CREATING:
             shown["Endpoint"] = {
                 "Address": instance_address(instance),
@@ -211,6 +223,7 @@ class Instances:
                     f"The requested DB Instance will be a member of a DB Cluster. Set {what} for the DB Cluster."
                 )
         only(params, call.operation, _CREATE)
+        check_instance(params)
         name = identifier(params["DBInstanceIdentifier"], "DBInstanceIdentifier")
         if params.get("MonitoringInterval"):
             self._may_monitor(call)
@@ -232,7 +245,7 @@ class Instances:
                 writer=writer,
                 promotion_tier=1 if params.get("PromotionTier") is None else params["PromotionTier"],
                 parameter_group=group,
-                settings={**_DEFAULTS, **_given(params)},
+                settings=_settings(cluster, params),
             )
             region.instances[name] = instance
             cluster.instances.append(instance)
@@ -256,7 +269,7 @@ class Instances:
         params = call.params
         if name in region.instances:
             raise fault("DBInstanceAlreadyExistsFault", "DB instance already exists")
-        if len(region.instances) >= self.kit.quotas["DBInstances"]:
+        if len(region.instances) >= self.kit.quota(region.place, "DBInstances"):
             raise fault(
                 "InstanceQuotaExceededFault", "The request would exceed the number of DB instances you may have."
             )
@@ -275,12 +288,15 @@ class Instances:
             )
         if params.get("DBSubnetGroupName") not in (None, cluster.subnet_group.identifier):
             raise invalid_combination("The DB subnet group of a DB instance must be the one of its DB cluster.")
-        if not 0 <= (params.get("PromotionTier") or 0) <= 15:
-            raise invalid_value(f"Invalid promotion tier: {params['PromotionTier']}. Must be between 0 and 15.")
-        if params.get("CACertificateIdentifier") not in (None, *CERTIFICATE_AUTHORITIES):
-            raise fault("CertificateNotFoundFault", f"Certificate not found: {params['CACertificateIdentifier']}")
+        for member in ("DatabaseInsightsMode", "NetworkType"):
+            if params.get(member) not in (None, cluster.settings[member]):
+                raise invalid_combination(
+                    f"The requested DB Instance will be a member of a DB Cluster. Set {member} for the DB Cluster, "
+                    f"where it is {cluster.settings[member]}."
+                )
         version = self.kit.catalogue.known(cluster.engine, cluster.upgrade_to or cluster.engine_version)
         assert version is not None, "a cluster has a version that the catalogue knows"
+        _check_certificate(version, params.get("CACertificateIdentifier"))
         self._check_class(cluster, version, params["DBInstanceClass"])
         return version
 
@@ -336,7 +352,8 @@ class Instances:
             self.kit.events.emit_text(cluster, "RDS-EVENT-0174", message, "maintenance")
             return
         cluster.engine_version = target
-        self.kit.events.emit(cluster, "RDS-EVENT-0173", target)
+        cluster.versions.append((self.kit.clock.now(), target))
+        self.kit.events.emit(cluster, "RDS-EVENT-0176")
 
     # ---- ModifyDBInstance, RebootDBInstance
 
@@ -344,6 +361,7 @@ class Instances:
         """ModifyDBInstance: class, parameter group, tier, monitoring, name."""
         params = call.params
         only(params, call.operation, _MODIFY)
+        check_instance(params)
         if params.get("MonitoringInterval"):
             self._may_monitor(call)
         with self.kit.lock:
@@ -357,6 +375,7 @@ class Instances:
                 call, params.get("DBParameterGroupName") or instance.parameter_group, version
             )
             wanted_class, new_name = params.get("DBInstanceClass"), params.get("NewDBInstanceIdentifier")
+            _check_certificate(version, params.get("CACertificateIdentifier"))
             if wanted_class:
                 self._check_class(cluster, version, wanted_class)
             if new_name:
@@ -366,6 +385,7 @@ class Instances:
             pending = {"DBInstanceClass": wanted_class, "DBInstanceIdentifier": new_name}
             instance.pending.update({name: value for name, value in pending.items() if value})
             instance.settings.update(_given(params))
+            complete(instance.settings)
             if params.get("PromotionTier") is not None:
                 instance.promotion_tier = params["PromotionTier"]
             if group != instance.parameter_group:
@@ -453,6 +473,27 @@ class Instances:
 
 def _given(params: Any) -> dict[str, Any]:
     return {shown: params[member] for member, shown in _KEPT.items() if params.get(member) is not None}
+
+
+def _settings(cluster: Cluster, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a new instance's settings: its own, then its cluster's, then the defaults."""
+    inherited = {KEPT[name]: cluster.settings[KEPT[name]] for name in OF_INSTANCES if KEPT[name] in cluster.settings}
+    settings = {**_DEFAULTS, **inherited, **_given(params)}
+    complete(settings)
+    check_monitoring_role(settings)
+    return settings
+
+
+def _check_certificate(version: Version, wanted: str | None) -> None:
+    if wanted is None:
+        return
+    if wanted not in CERTIFICATE_AUTHORITIES:
+        raise fault("CertificateNotFoundFault", f"Certificate not found: {wanted}")
+    if wanted not in version.certificate_authorities:
+        raise invalid_combination(
+            f"The CA certificate {wanted} isn't supported for {version.engine} {version.name}. Supported: "
+            f"{', '.join(version.certificate_authorities)}."
+        )
 
 
 def _not_found(wanted: str) -> Exception:

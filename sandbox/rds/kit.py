@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sandbox.clock import VirtualClock
     from sandbox.core import Call
     from sandbox.rds.ports import Authorize, DataPlane, Keys, Network, Secrets
+    from sandbox.rds.store import Place
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ TRANSIENT = frozenset(
         "configuring-iam-database-auth",
         "upgrading",
         "rebooting",
+        "starting",
+        "stopping",
         "failing-over",
         "deleting",
     }
@@ -61,11 +64,21 @@ QUOTAS = {
     "DBSubnetGroups": 50,
     "SubnetsPerDBSubnetGroup": 20,
     "DBClusterRoles": 5,
+    "CustomEndpointsPerDBCluster": 5,
     "EventSubscriptions": 20,
     "ReadReplicasPerMaster": 15,
     "AllocatedStorage": 100_000,
 }
-SHARES_PER_SNAPSHOT = 20
+# Limits that DescribeAccountAttributes does not tell. Of the copies: per destination account and region, for Aurora's
+# cluster snapshots (AUG-COPY).
+CROSS_REGION_COPIES = "CrossRegionClusterSnapshotCopies"
+SHARES_PER_SNAPSHOT = "SharesPerClusterSnapshot"
+UNTOLD = {CROSS_REGION_COPIES: 5, SHARES_PER_SNAPSHOT: 20}
+
+# What the caller needs on a customer key so that RDS can use it for a resource (AUG-KEYS) …
+KEY_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant")
+# … and on another account's key, to read what it protects (aws-facts 2.4, after AUG-SHARE).
+FOREIGN_KEY_ACTIONS = (*KEY_ACTIONS, "kms:Decrypt", "kms:ReEncryptFrom", "kms:GenerateDataKeyWithoutPlaintext")
 
 Phase = tuple[str, float]
 
@@ -77,6 +90,8 @@ class Injections:
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
     holds: dict[str, str] = field(default_factory=dict)
     failed_upgrades: dict[str, str] = field(default_factory=dict)
+    # IAM roles, by ARN, that cannot be associated, with the event's text.
+    failed_roles: dict[str, str] = field(default_factory=dict)
     # New resources answer "not found" to so many reads by name.
     hidden_reads: int = 0
 
@@ -100,7 +115,9 @@ class Kit:
     catalogue: Catalogue = field(default_factory=Catalogue)
     store: Store = field(default_factory=Store)
     injections: Injections = field(default_factory=Injections)
-    quotas: dict[str, int] = field(default_factory=lambda: dict(QUOTAS))
+    quotas: dict[str, int] = field(default_factory=lambda: QUOTAS | UNTOLD)
+    # What a test lowers in one account and region only: (account, region, name).
+    local_quotas: dict[tuple[str, str, str], int] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -110,6 +127,10 @@ class Kit:
     def region(self, call: Call) -> Region:
         """Return the state that the call is about."""
         return self.store.region(call.account, call.region)
+
+    def quota(self, place: Place, name: str) -> int:
+        """Return how many of something there may be in an account and region."""
+        return self.local_quotas.get((place.account, place.region, name), self.quotas[name])
 
     # ---- statuses over time
 
@@ -121,17 +142,29 @@ class Kit:
         *,
         work: Future[None] | None = None,
         final: str | None = AVAILABLE,
+        broken: Callable[[], str | None] | None = None,
+        ended: Callable[[], None] | None = None,
     ) -> None:
         """Lead a resource through ``phases`` to its ``final`` status, then call ``done``; not before ``work`` is over.
 
         A newer walk of the same resource ends this one. ``final=None`` means that the resource ends with the walk.
+        ``broken`` is asked before each phase and at the end: when it gives a reason, the resource ends in ``failed``.
+        ``ended`` is called once, whichever way the walk ends.
         """
+        self._end(resource)
+        resource.ended = ended
         resource.epoch += 1
         epoch, remaining = resource.epoch, deque(phases)
 
+        def fails() -> bool:
+            reason = broken() if broken is not None else None
+            if reason is not None:
+                self.fail(resource, "failed", reason)
+            return reason is not None
+
         def step() -> None:
             with self.lock:
-                if resource.epoch != epoch:
+                if resource.epoch != epoch or fails():
                     return
                 if remaining:
                     resource.status, seconds = remaining.popleft()
@@ -144,7 +177,7 @@ class Kit:
 
         def arrive() -> None:
             with self.lock:
-                if resource.epoch != epoch:
+                if resource.epoch != epoch or fails():
                     return
                 error = work.exception() if work is not None else None
                 if error is not None:
@@ -163,6 +196,7 @@ class Kit:
 
         def finish() -> None:
             resource.status = final
+            self._end(resource)
             done()
 
         if held := self.injections.take(self.injections.holds, resource):
@@ -173,7 +207,14 @@ class Kit:
     def fail(self, resource: Resource, status: str, message: str) -> None:
         """End in a status that AWS does not leave by itself, with the event that explains it."""
         resource.status = status
+        self._end(resource)
         self.events.emit_text(resource, "", message, "failure")
+
+    @staticmethod
+    def _end(resource: Resource) -> None:
+        ended, resource.ended = resource.ended, None
+        if ended is not None:
+            ended()
 
     def hide(self, resource: Resource) -> None:
         """Let the first reads of a new resource miss it, if a test asks for that."""
@@ -198,36 +239,39 @@ class Kit:
 
     # ---- permissions of the caller; never under the lock, since the authorizer reads tags from here
 
-    def as_caller(self, call: Call, action: str, resource: str, **context: str) -> None:
+    def as_caller(self, call: Call, action: str, resource: str, *, region: str = "", **context: str) -> None:
         """Ask for an action of another service in the caller's name (forward access session)."""
         full = {"aws:ViaAWSService": "true", **context}
-        self.authorize(call.principal, action, resource, full, call.region)
+        self.authorize(call.principal, action, resource, full, region or call.region)
 
-    def usable_key(
-        self, call: Call, key: str, actions: Sequence[str] = ("kms:DescribeKey", "kms:CreateGrant"), *, region: str = ""
-    ) -> KeyFacts:
+    def usable_key(self, call: Call, key: str, *, region: str = "") -> KeyFacts:
         """Return the key if it is there, enabled, in the region and the caller may let RDS use it.
 
-        To use a customer key for a resource, the caller needs ``kms:CreateGrant`` and ``kms:DescribeKey`` (AUG-KEYS).
-        A key that AWS manages is open to RDS for everyone in its own account.
+        ``region`` is where the key must be, by default the call's. For the key of a copy's source it may be another one
+        than RDS is called in. Which of the two kms:ViaService then names is not documented, and aws-facts 2.4 says to
+        allow both: so both must be allowed here, and a policy that passes does so on AWS, whichever it is.
+
+        A key that AWS manages is open to RDS for everyone in its own account, and for nobody else.
         """
         region = region or call.region
-        facts = self.keys(call.account, region, key)
+        facts = self.keys.find(call.account, region, key)
         if facts is None or not facts.enabled or facts.arn.split(":")[3] != region:
             raise key_not_accessible(key)
+        foreign = facts.arn.split(":")[4] != call.account
         if facts.aws_managed:
-            if facts.arn.split(":")[4] != call.account:
+            if foreign:
                 raise key_not_accessible(key)
             return facts
-        for action in actions:
-            context = {"kms:ViaService": f"rds.{region}.amazonaws.com"}
-            if action == "kms:CreateGrant":
-                context["kms:GrantIsForAWSResource"] = "true"
-            try:
-                self.as_caller(call, action, facts.arn, **context)
-            except AwsError as error:
-                _log.info("RDS may not use %s for %s: %s", facts.arn, call.principal.arn, error)
-                raise key_not_accessible(key) from error
+        for via in dict.fromkeys((region, call.region)):
+            for action in FOREIGN_KEY_ACTIONS if foreign else KEY_ACTIONS:
+                context = {"kms:ViaService": f"rds.{via}.amazonaws.com"}
+                if action == "kms:CreateGrant":
+                    context["kms:GrantIsForAWSResource"] = "true"
+                try:
+                    self.as_caller(call, action, facts.arn, region=region, **context)
+                except AwsError as error:
+                    _log.info("RDS may not use %s for %s: %s", facts.arn, call.principal.arn, error)
+                    raise key_not_accessible(key) from error
         return facts
 
     def default_encryption(self, call: Call, *, asked: bool) -> Encryption:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from sandbox.rds.clusters import KEPT, not_available
+from sandbox.rds.clusters import KEPT, complete, not_available
 from sandbox.rds.errors import fault, invalid_combination
 from sandbox.rds.requests import check_password, identifier, only
+from sandbox.rds.settings import check_network_type, check_together
 from sandbox.rds.store import AVAILABLE, Cluster
 
 if TYPE_CHECKING:
@@ -16,12 +17,19 @@ if TYPE_CHECKING:
     from sandbox.rds.catalogue import Version
     from sandbox.rds.clusters import Clusters
     from sandbox.rds.endpoints import Servers
+    from sandbox.rds.groups import ParameterGroups
     from sandbox.rds.kit import Kit, Phase
     from sandbox.rds.passwords import ManagedPasswords, SecretPlan
 
 # Kept members that Modify takes too (not: DatabaseName, PubliclyAccessible, the Create-only log export list).
 _KEPT = {
-    *("AutoMinorVersionUpgrade", "BackupRetentionPeriod", "CopyTagsToSnapshot", "DatabaseInsightsMode"),
+    *(
+        "AutoMinorVersionUpgrade",
+        "BacktrackWindow",
+        "BackupRetentionPeriod",
+        "CopyTagsToSnapshot",
+        "DatabaseInsightsMode",
+    ),
     *("DeletionProtection", "EnablePerformanceInsights", "EngineLifecycleSupport", "MonitoringInterval"),
     *("MonitoringRoleArn", "NetworkType", "PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod"),
     *("PreferredBackupWindow", "PreferredMaintenanceWindow", "ServerlessV2ScalingConfiguration", "StorageType"),
@@ -41,13 +49,29 @@ _MODIFY = {
 }
 
 
+# What a cluster's instances take over.
+OF_INSTANCES = {
+    *("EnablePerformanceInsights", "MonitoringInterval", "MonitoringRoleArn"),
+    *("PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod"),
+}
+
+
 class Modifications:
     """See the module's description."""
 
-    def __init__(self, kit: Kit, *, servers: Servers, clusters: Clusters, passwords: ManagedPasswords) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        *,
+        servers: Servers,
+        clusters: Clusters,
+        instance_groups: ParameterGroups,
+        passwords: ManagedPasswords,
+    ) -> None:
         self.kit = kit
         self.servers = servers
         self.clusters = clusters
+        self.instance_groups = instance_groups
         self.passwords = passwords
         self.operations = {"ModifyDBCluster": self.modify}
 
@@ -114,6 +138,8 @@ class _Change:
     ) -> None:
         self.kit, self.servers = owner.kit, owner.servers
         self.clusters, self.passwords = owner.clusters, owner.passwords
+        self.instance_groups = owner.instance_groups
+        self.instance_group: str | None = None
         self.call, self.cluster, self.version, self.params, self.secret = call, cluster, version, params, secret
         self.region = self.kit.region(call)
         self.new_name: str | None = None
@@ -136,17 +162,61 @@ class _Change:
             raise invalid_combination("The DB cluster's master user password isn't managed in AWS Secrets Manager.")
         if name := params.get("NewDBClusterIdentifier"):
             self.new_name = identifier(name, "NewDBClusterIdentifier")
+            if cluster.shared_with:
+                raise fault(
+                    "InvalidDBClusterStateFault", f"DbCluster {cluster.identifier} is shared and can't be renamed."
+                )
             if self.new_name in self.region.clusters:
                 raise fault("DBClusterAlreadyExistsFault", "DB Cluster already exists")
         self._check_version()
         if group := params.get("DBClusterParameterGroupName"):
             target = self.new_version or self.version
             self.parameter_group = self.clusters.parameter_groups.resolve(self.call, group, target)
+        self._check_groups()
+        self._check_settings()
         if groups := params.get("VpcSecurityGroupIds"):
             vpc = cluster.subnet_group.vpc
             self.security_groups = self.clusters.subnet_groups.security_groups(self.call, groups, vpc)
         exports = params.get("CloudwatchLogsExportConfiguration") or {}
         self.clusters.check_settings(self.version, {"EnableCloudwatchLogsExports": exports.get("EnableLogTypes")})
+
+    def _check_settings(self) -> None:
+        """What is set must fit what stays."""
+        params, cluster = self.params, self.cluster
+        check_network_type(cluster.subnet_group, params.get("NetworkType"))
+        if params.get("BacktrackWindow") and "BacktrackWindow" not in cluster.settings:
+            # AUG "Backtracking": only for a cluster that was created or restored with it.
+            raise invalid_combination("Backtrack isn't enabled for the DB cluster and can't be turned on now.")
+        settings = {**cluster.settings, **self._given()}
+        complete(settings)
+        check_together(settings)
+
+    def _check_groups(self) -> None:
+        """A major upgrade leaves default groups for the new default ones; custom ones must be named anew."""
+        name, target = self.params.get("DBInstanceParameterGroupName"), self.new_version
+        major = target is not None and target.major != self.version.major
+        if name and not (major and self.params.get("AllowMajorVersionUpgrade")):
+            # BC: "valid only when upgrading to a new major version", with AllowMajorVersionUpgrade.
+            raise invalid_combination(
+                "The DBInstanceParameterGroupName parameter is only valid in combination with the "
+                "AllowMajorVersionUpgrade parameter."
+            )
+        if target is None or not major:
+            return
+        if name:
+            self.instance_group = self.instance_groups.resolve(self.call, name, target)
+        current = [] if self.parameter_group else [("cluster", self.cluster.parameter_group)]
+        if not name:
+            current += [("instance", instance.parameter_group) for instance in self.cluster.instances]
+        for what, group in current:
+            if not group.startswith("default."):
+                raise invalid_combination(
+                    f"The current DB {what} parameter group {group} is custom. You must explicitly specify a new DB "
+                    f"{what} parameter group, either default or custom, for the engine version upgrade."
+                )
+
+    def _given(self) -> dict[str, Any]:
+        return {KEPT[name]: self.params[name] for name in _KEPT & self.params.keys()}
 
     def _check_version(self) -> None:
         wanted = self.params.get("EngineVersion")
@@ -171,8 +241,9 @@ class _Change:
     def begin(self) -> None:
         """Start to change. The status still says ``available`` for a moment: a read too early is stale."""
         timings, cluster, params = self.kit.timings, self.cluster, self.params
-        given = {KEPT[name]: params[name] for name in _KEPT & params.keys()}
-        cluster.settings.update(given)
+        cluster.settings.update(self._given())
+        complete(cluster.settings)
+        self._hand_down()
         if self.security_groups is not None:
             cluster.security_groups = self.security_groups
         phases: list[Phase] = [(AVAILABLE, timings.modify_lag)]
@@ -186,11 +257,20 @@ class _Change:
             cluster.pending["EngineVersion"] = self.new_version.name
             self.kit.events.emit(cluster, "RDS-EVENT-0177")
             phases.append(("upgrading", timings.upgrade))
+            for instance in cluster.instances:
+                self.kit.walk(instance, [*phases[:-1], ("upgrading", timings.upgrade)], lambda: None)
         if self.new_name is not None:
             cluster.pending["DBClusterIdentifier"] = self.new_name
             phases.append(("renaming", timings.rename))
         cluster.changing = True
         self.kit.walk(cluster, phases, self._done, work=work)
+
+    def _hand_down(self) -> None:
+        """Insights and monitoring that are set for a cluster hold for each of its instances (BC:ModifyDBCluster)."""
+        names = {KEPT[name] for name in OF_INSTANCES & self.params.keys()}
+        for instance in self.cluster.instances if names else ():
+            instance.settings.update({name: self.cluster.settings[name] for name in names})
+            complete(instance.settings)
 
     def _is_more_than_a_rename(self) -> bool:
         return bool(set(self.params) - {"DBClusterIdentifier", "ApplyImmediately", "NewDBClusterIdentifier"})
@@ -225,12 +305,9 @@ class _Change:
         if exports := params.get("CloudwatchLogsExportConfiguration"):
             types = set(cluster.settings["EnabledCloudwatchLogsExports"]) | set(exports.get("EnableLogTypes") or ())
             cluster.settings["EnabledCloudwatchLogsExports"] = sorted(types - set(exports.get("DisableLogTypes") or ()))
-        if self.parameter_group is not None and self.parameter_group != cluster.parameter_group:
-            cluster.parameter_group = self.parameter_group
-            for (
-                instance
-            ) in cluster.instances:  # a group that is changed later waits for a reboot, unlike one at restore
-                instance.cluster_parameters = "pending-reboot"
+        if self.new_version is None and self.parameter_group not in (None, cluster.parameter_group):
+            assert self.parameter_group is not None
+            self._set_group(self.parameter_group)
         if self.new_version is not None:
             self._upgraded(self.new_version)
         reopen = params.get("Port") not in (None, cluster.port)
@@ -238,16 +315,31 @@ class _Change:
             cluster.port = params["Port"]
         self._move(reopen=reopen)
 
+    def _set_group(self, group: str) -> None:
+        """Change the group: unlike one that is named at restore it waits for a reboot."""
+        self.cluster.parameter_group = group
+        for instance in self.cluster.instances:
+            instance.cluster_parameters = "pending-reboot"
+
     def _upgraded(self, version: Version) -> None:
         cluster = self.cluster
         cluster.pending.pop("EngineVersion", None)
         if message := self.kit.injections.take(self.kit.injections.failed_upgrades, cluster):
             self.kit.events.emit_text(cluster, "RDS-EVENT-0174", message, "maintenance")
             return
-        if version.major != self.version.major and self.parameter_group is None:
-            cluster.parameter_group = f"default.{version.family}"
+        if version.major == self.version.major:
+            if self.parameter_group not in (None, cluster.parameter_group):
+                self._set_group(str(self.parameter_group))
+            self.kit.events.emit(cluster, "RDS-EVENT-0173", version.name)
+        else:
+            # The upgrade restarts the engine: new groups are in force after it.
+            cluster.parameter_group = self.parameter_group or f"default.{version.family}"
+            for instance in cluster.instances:
+                instance.parameter_group = self.instance_group or f"default.{version.family}"
+                instance.cluster_parameters = instance.instance_parameters = "in-sync"
+            self.kit.events.emit(cluster, "RDS-EVENT-0176")
         cluster.engine_version = version.name
-        self.kit.events.emit(cluster, "RDS-EVENT-0173", version.name)
+        cluster.versions.append((self.kit.clock.now(), version.name))
 
     def _move(self, *, reopen: bool) -> None:
         """Rename, last of all: the old name is gone with the next read, and the endpoints move."""

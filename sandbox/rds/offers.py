@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.rds.catalogue import CERTIFICATE_AUTHORITIES, CERTIFICATES_VALID, Version, describe_major
 from sandbox.rds.errors import fault, invalid_combination, invalid_value
+from sandbox.rds.kit import QUOTAS
 from sandbox.rds.requests import check_filters, filtered, page, tag_map
 from sandbox.rds.store import Region, Resource
 
@@ -138,8 +139,8 @@ class Offers:
             }
             return {
                 "AccountQuotas": [
-                    {"AccountQuotaName": name, "Used": used.get(name, 0), "Max": most}
-                    for name, most in self.kit.quotas.items()
+                    {"AccountQuotaName": name, "Used": used.get(name, 0), "Max": self.kit.quota(region.place, name)}
+                    for name in QUOTAS
                 ]
             }
 

@@ -88,7 +88,7 @@ class ManagedPasswords:
         """Put a fresh password into the secret; return it."""
         if cluster.secret is None:
             raise invalid_combination("The DB cluster's master user password isn't managed in AWS Secrets Manager.")
-        facts = self.kit.keys(cluster.place.account, cluster.place.region, cluster.secret.key)
+        facts = self.kit.keys.find(cluster.place.account, cluster.place.region, cluster.secret.key)
         if facts is not None and not facts.enabled:
             raise key_not_accessible(cluster.secret.key)
         password = generate()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """What RDS asks KMS about a key."""
+    """What RDS asks KMS about a key; ``enabled`` is one that it can use: symmetric, and in the state Enabled."""
 
     arn: str
     enabled: bool
@@ -29,6 +30,7 @@ class SubnetFacts:
     subnet: str
     vpc: str
     zone: str
+    ipv6: bool = False
 
 
 class Endpoint(Protocol):
@@ -49,6 +51,8 @@ class DataPlane(Protocol):
         self, volume_id: str, engine: Any, master_username: str, master_password: str, database: str | None
     ) -> None: ...
     def copy_volume(self, source_id: str, target_id: str) -> None: ...
+    def restore_volume(self, source_id: str, target_id: str, instant: datetime) -> None: ...
+    def mark(self, instant: datetime) -> None: ...
     def delete_volume(self, volume_id: str) -> None: ...
     def start(self, volume_id: str, engine_version: str) -> None: ...
     def stop(self, volume_id: str) -> None: ...
@@ -66,9 +70,12 @@ class Authorize(Protocol):
 
 
 class Keys(Protocol):
-    """Find a key by id, ARN or alias, seen from an account and region; None when there is none."""
+    """KMS: ``find`` takes a key's id, ARN or alias, seen from an account and region; a grant is one of RDS's own."""
 
-    def __call__(self, account: str, region: str, key: str) -> KeyFacts | None: ...
+    def find(self, account: str, region: str, key: str) -> KeyFacts | None: ...
+    def grant(self, key_arn: str, name: str) -> str: ...
+    def is_granted(self, key_arn: str, grant: str) -> bool: ...
+    def retire(self, key_arn: str, grant: str) -> None: ...
 
 
 class Secrets(Protocol):
@@ -107,25 +114,56 @@ def allow_everything(
     """Stand in for the authorizer where IAM is not the subject."""
 
 
+# What RDS lets itself be granted: to read and to write a volume, and to pass that on to the storage beneath.
+_GRANTED = ("CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom")
+
+
 class MotoKeys:
     """KMS as moto has it."""
 
-    def __call__(self, account: str, region: str, key: str) -> KeyFacts | None:
+    def find(self, account: str, region: str, key: str) -> KeyFacts | None:
         """Look in the account and region that the ARN names, else in those given."""
-        from moto.kms.models import kms_backends
-        from moto.kms.utils import RESERVED_ALIASES
-
-        parts = key.split(":")
-        if len(parts) > 5 and parts[0] == "arn":
-            region, account = parts[3], parts[4]
-            key = key.split(":", 5)[5].removeprefix("key/")
-        backend = kms_backends[account][region]
-        key_id = backend.get_key_id_from_alias(key) if key.startswith("alias/") else key
-        found = backend.keys.get(key_id) if key_id else None
+        found = self._key(account, region, key)
         if found is None:
             return None
-        managed = any(alias in RESERVED_ALIASES for alias in found.aliases)
-        return KeyFacts(arn=found.arn, enabled=found.key_state == "Enabled", aws_managed=managed)
+        managed = any(alias.startswith("alias/aws/") for alias in found.aliases)
+        # Aurora takes no asymmetric keys (AUG-KEYS).
+        enabled = found.key_state == "Enabled" and found.key_spec == "SYMMETRIC_DEFAULT"
+        return KeyFacts(arn=found.arn, enabled=enabled, aws_managed=managed)
+
+    def grant(self, key_arn: str, name: str) -> str:
+        """Grant RDS the use of a key; return the grant's id."""
+        from sandbox.moto_support import LOCK
+
+        service = f"rds.{key_arn.split(':')[3]}.amazonaws.com"
+        with LOCK:
+            made = self._key("", "", key_arn).add_grant(name, service, [*_GRANTED, "RetireGrant"], None, service)
+        return str(made.id)
+
+    def is_granted(self, key_arn: str, grant: str) -> bool:
+        """Tell whether the grant is still there."""
+        found = self._key("", "", key_arn)
+        return found is not None and grant in found.grants
+
+    def retire(self, key_arn: str, grant: str) -> None:
+        """End a grant; harmless when somebody else has."""
+        from sandbox.moto_support import LOCK
+
+        with LOCK:
+            if (found := self._key("", "", key_arn)) is not None:
+                found.retire_grant(grant)
+
+    @staticmethod
+    def _key(account: str, region: str, key: str) -> Any:
+        from moto.kms.models import kms_backends
+
+        parts = key.split(":", 5)
+        if len(parts) > 5 and parts[0] == "arn":
+            region, account = parts[3], parts[4]
+            key = parts[5].removeprefix("key/")
+        backend = kms_backends[account][region]
+        key_id = backend.get_key_id_from_alias(key) if key.startswith("alias/") else key
+        return backend.keys.get(key_id) if key_id else None
 
 
 class MotoSecrets:
@@ -150,7 +188,7 @@ class MotoSecrets:
             tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             kms_key_id=key,
         )
-        facts = MotoKeys()(account, region, key or "alias/aws/secretsmanager")
+        facts = MotoKeys().find(account, region, key or "alias/aws/secretsmanager")
         return secret.arn, facts.arn if facts else str(secret.kms_key_id)
 
     def put(self, account: str, region: str, arn: str, value: str) -> None:
@@ -194,7 +232,12 @@ class MotoNetwork:
 
     def _all(self, account: str, region: str) -> list[SubnetFacts]:
         return [
-            SubnetFacts(subnet=subnet.id, vpc=subnet.vpc_id, zone=subnet.availability_zone)
+            SubnetFacts(
+                subnet=subnet.id,
+                vpc=subnet.vpc_id,
+                zone=subnet.availability_zone,
+                ipv6=bool(subnet.ipv6_cidr_block_associations),
+            )
             for subnet in self._backend(account, region).describe_subnets()
         ]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What the request may hold. Passwords, maintenance window, insights and their like are not among it (BC): they need a
 # ModifyDBCluster afterwards. Monitoring and Performance Insights are for Multi-AZ and limitless clusters only.
 _RESTORE = {
-    *("AvailabilityZones", "BackupRetentionPeriod", "CopyTagsToSnapshot", "DBClusterIdentifier"),
+    *("AvailabilityZones", "BacktrackWindow", "BackupRetentionPeriod", "CopyTagsToSnapshot", "DBClusterIdentifier"),
     *("DBClusterParameterGroupName", "DBSubnetGroupName", "DatabaseName", "DeletionProtection"),
     *(
         "EnableCloudwatchLogsExports",
@@ -32,8 +32,6 @@ _RESTORE = {
     *("EngineVersion", "KmsKeyId", "NetworkType", "Port", "PreferredBackupWindow", "PubliclyAccessible"),
     *("ServerlessV2ScalingConfiguration", "SnapshotIdentifier", "StorageType", "Tags", "VpcSecurityGroupIds"),
 }
-# To read a volume that another account's key protects, RDS needs more of the caller (AUG-SHARE).
-_FOREIGN_KEY_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
 
 
 class Restores:
@@ -54,6 +52,7 @@ class Restores:
         with self.kit.lock:
             snapshot = self._snapshot(call)
         version = self._version(snapshot, params["Engine"], params.get("EngineVersion"))
+        version = self.clusters.in_support(version, params)
         self.clusters.check_settings(version, params)
         encryption = self._encryption(call, snapshot)
         with self.kit.lock:
@@ -118,8 +117,7 @@ class Restores:
         """Return the new cluster's encryption; refuse keys that the caller may not use. Not under the lock."""
         source = snapshot.encryption
         if source.key is not None:
-            foreign = snapshot.place.account != call.account
-            self.kit.usable_key(call, source.key, *([_FOREIGN_KEY_ACTIONS] if foreign else []))
+            self.kit.usable_key(call, source.key)
         if key := call.params.get("KmsKeyId"):
             return Encryption("sse-kms", self.kit.usable_key(call, key).arn)
         if source.kind == "none":

@@ -5,26 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sandbox.core import Call, NotEmulated, Principal
+from sandbox.core import AwsError, Call, NotEmulated, Principal
 from sandbox.rds import ports
 from sandbox.rds.clusters import Clusters
 from sandbox.rds.copies import Copies
 from sandbox.rds.endpoints import Servers
+from sandbox.rds.events import MESSAGES
+from sandbox.rds.features import Features
 from sandbox.rds.groups import ParameterGroups, SubnetGroups
 from sandbox.rds.instances import Instances
 from sandbox.rds.kit import Kit
 from sandbox.rds.modify import Modifications
 from sandbox.rds.offers import Offers
 from sandbox.rds.passwords import ManagedPasswords
+from sandbox.rds.point_in_time import PointInTime
 from sandbox.rds.requests import check_required
 from sandbox.rds.restore import Restores
 from sandbox.rds.snapshots import Snapshots
-from sandbox.rds.store import AVAILABLE, Cluster, Encryption, Resource, Snapshot
+from sandbox.rds.store import AVAILABLE, Cluster, Encryption, Instance, Resource, Snapshot
 from sandbox.rds.timings import Timings
 
 if TYPE_CHECKING:
     from sandbox.clock import VirtualClock
     from sandbox.rds.events import Event
+
+
+# Where time flows: a mark each virtual second, but not more often than the machine bears.
+_MARK_VIRTUAL_SECONDS, _MARK_REAL_SECONDS = 1.0, 0.02
 
 
 class RdsService:
@@ -68,18 +75,24 @@ class RdsService:
             passwords=passwords,
             snapshots=self._snapshots,
         )
-        self._modifications = Modifications(self.kit, servers=servers, clusters=self._clusters, passwords=passwords)
+        self._modifications = Modifications(
+            self.kit, servers=servers, clusters=self._clusters, instance_groups=groups, passwords=passwords
+        )
         restores = Restores(self.kit, servers=servers, clusters=self._clusters, snapshots=self._snapshots)
-        copies = Copies(self.kit, self._snapshots)
+        copies = Copies(self.kit, servers=servers, snapshots=self._snapshots)
         instances = Instances(
             self.kit, servers=servers, clusters=self._clusters, parameter_groups=groups, passwords=passwords
         )
+        features = Features(self.kit, servers=servers, clusters=self._clusters)
+        point_in_time = PointInTime(self.kit, servers=servers, clusters=self._clusters)
         offers = Offers(self.kit, cluster_groups, groups)
         self._operations: dict[str, Callable[[Call], dict[str, Any]]] = {
             **self._clusters.operations,
             **self._modifications.operations,
             **restores.operations,
             **instances.operations,
+            **features.operations,
+            **point_in_time.operations,
             **self._snapshots.operations,
             **copies.operations,
             **subnet_groups.operations,
@@ -87,6 +100,22 @@ class RdsService:
             **groups.operations,
             **offers.operations,
         }
+        if self.kit.data_plane is not None:
+            self._follow_time(clock, self.kit.data_plane)
+
+    @staticmethod
+    def _follow_time(clock: VirtualClock, plane: ports.DataPlane) -> None:
+        """Tell the data plane where its logs are at which virtual time: before each jump, or often enough."""
+        if clock.scale is None:
+            clock.before_jump.append(plane.mark)
+            return
+        period = max(_MARK_VIRTUAL_SECONDS, _MARK_REAL_SECONDS * clock.scale)
+
+        def tick() -> None:
+            plane.mark(clock.now())
+            clock.call_later(period, tick, background=True)
+
+        clock.call_later(period, tick, background=True)
 
     @property
     def timings(self) -> Timings:
@@ -102,7 +131,28 @@ class RdsService:
         with self.kit.clock.busy():
             return operation(call)
 
-    # ---- for the authorizer and for EventBridge
+    # ---- for the authorizer, for Application Auto Scaling and for EventBridge
+
+    def check_scalable_target(self, call: Call) -> None:
+        """Refuse readers that scale where there is no cluster (Application Auto Scaling: ``cluster:<identifier>``)."""
+        params = call.params
+        if params["ServiceNamespace"] != "rds":
+            return
+        if params["ScalableDimension"] != "rds:cluster:ReadReplicaCount":
+            raise AwsError("ValidationException", "Unsupported service namespace, resource type or scalable dimension")
+        kind, _, name = params["ResourceId"].partition(":")
+        least, most = params.get("MinCapacity"), params.get("MaxCapacity")
+        if (
+            least is not None
+            and most is not None
+            and not 0 <= least <= most <= self.kit.quotas["ReadReplicasPerMaster"]
+        ):
+            raise AwsError(
+                "ValidationException", "The capacity must be from 0 to 15, the minimum not above the maximum."
+            )
+        with self.kit.lock:
+            if kind != "cluster" or self._clusters.find(self.kit.region(call), name) is None:
+                raise AwsError("ValidationException", f"DB cluster doesn't exist: {params['ResourceId']}")
 
     def resource_tags(self, arn: str) -> dict[str, str] | None:
         """Return a resource's tags (for aws:ResourceTag and rds:*-tag); None when there is no such resource."""
@@ -146,6 +196,22 @@ class RdsService:
                 raise KeyError(arn)
             resource.encryption = Encryption(kind, key)
 
+    def set_quota(self, name: str, most: int, account: str | None = None, region: str | None = None) -> None:
+        """Allow more or less of something: everywhere, or only in one account and region.
+
+        ``name`` is one that DescribeAccountAttributes tells ("ManualClusterSnapshots"), or one of the limits that it
+        does not (:data:`sandbox.rds.kit.UNTOLD`).
+        """
+        with self.kit.lock:
+            if name not in self.kit.quotas or (account is None) != (region is None):
+                raise ValueError(
+                    f"no quota {name!r}, or an account without a region; there are {list(self.kit.quotas)}"
+                )
+            if account is not None and region is not None:
+                self.kit.local_quotas[account, region, name] = most
+            else:
+                self.kit.quotas[name] = most
+
     def retire_version(self, engine: str, version: str) -> None:
         """Take a version off the list of what is offered."""
         with self.kit.lock:
@@ -160,6 +226,59 @@ class RdsService:
         """Let a cluster's next version upgrade fail: it stays available, at its old version."""
         with self.kit.lock:
             self.kit.injections.failed_upgrades[arn_or_id] = event_message
+
+    def lag_version(self, instance_arn_or_id: str, version: str | None) -> None:
+        """Let an instance show another version than its cluster, as one that did not follow an upgrade; None ends."""
+        with self.kit.lock:
+            for instance in self._named(instance_arn_or_id):
+                if isinstance(instance, Instance):
+                    instance.engine_version = version
+
+    def need_reboot(self, instance_arn_or_id: str) -> None:
+        """Let an instance's parameter groups, its cluster's and its own, wait for a reboot."""
+        with self.kit.lock:
+            for instance in self._named(instance_arn_or_id):
+                if isinstance(instance, Instance):
+                    instance.cluster_parameters = instance.instance_parameters = "pending-reboot"
+
+    def fail_role(self, role_arn: str, event_message: str) -> None:
+        """Let the next association of an IAM role fail: the role becomes INVALID, an event says why."""
+        with self.kit.lock:
+            self.kit.injections.failed_roles[role_arn] = event_message
+
+    def emit_event(
+        self, arn_or_id: str, message: str | None = None, *, event_id: str = "", category: str = "failure"
+    ) -> None:
+        """Emit an event about a resource, whose status does not change: several failures show nowhere else.
+
+        A documented ``event_id`` has its own text and category if no ``message`` is given.
+        """
+        with self.kit.lock:
+            found = self._named(arn_or_id)
+            if not found:
+                raise KeyError(arn_or_id)
+            if message is None:
+                category, message = MESSAGES[event_id]
+            for resource in found:
+                self.kit.events.emit_text(resource, event_id, message, category)
+
+    def share_cluster(self, cluster_arn: str, account: str) -> None:
+        """Share a cluster as AWS RAM does, for clones. What is a clone of another account's can't be shared again."""
+        with self.kit.lock:
+            cluster = self.kit.store.by_arn(cluster_arn)
+            if not isinstance(cluster, Cluster):
+                raise KeyError(cluster_arn)
+            if cluster.foreign_source is not None:
+                raise ValueError(f"{cluster_arn} is a clone of another account's cluster and can't be shared")
+            cluster.shared_with.add(account)
+
+    def unshare_cluster(self, cluster_arn: str, account: str) -> None:
+        """End :meth:`share_cluster`."""
+        with self.kit.lock:
+            cluster = self.kit.store.by_arn(cluster_arn)
+            if not isinstance(cluster, Cluster):
+                raise KeyError(cluster_arn)
+            cluster.shared_with.discard(account)
 
     def hold_status(self, arn_or_id: str, status: str) -> None:
         """Show ``status`` instead of ``available``: now, or from when the resource would become available."""

@@ -53,11 +53,7 @@ class Snapshots:
         found = self.kit.store.by_arn(wanted)
         if not isinstance(found, Snapshot) or found.place.region != call.region:
             return None
-        return found if self._readable(call, found) else None
-
-    @staticmethod
-    def _readable(call: Call, snapshot: Snapshot) -> bool:
-        return snapshot.place.account == call.account or bool(snapshot.shared_with & {call.account, "all"})
+        return found if readable(found, call.account) else None
 
     def _own(self, call: Call) -> Snapshot:
         wanted = call.params["DBClusterSnapshotIdentifier"]
@@ -104,7 +100,7 @@ class Snapshots:
             for region in self.kit.store
             if region.place.region == call.region and region.place.account != call.account
             for snapshot in region.snapshots.values()
-            if self._readable(call, snapshot) and snapshot.status == AVAILABLE
+            if readable(snapshot, call.account) and snapshot.status == AVAILABLE
         ]
         return own + others
 
@@ -158,7 +154,7 @@ class Snapshots:
         """0 while queued, then growing with time, 100 only when available."""
         if snapshot.status == AVAILABLE:
             return 100
-        if snapshot.begun is None or not snapshot.lasts:
+        if snapshot.begun is None or not snapshot.lasts or snapshot.status == "failed":
             return 0
         return min(99, int(100 * (self.kit.clock.now() - snapshot.begun).total_seconds() / snapshot.lasts))
 
@@ -215,17 +211,10 @@ class Snapshots:
             self.kit.events.emit(snapshot, begun)
         return snapshot
 
-    def start_copy(self, region: Region, source: Snapshot, target: Snapshot) -> None:
-        """Let a copy become available. Silently: AWS documents no event for copies of cluster snapshots."""
-        same_region = source.place.region == target.place.region
-        lasts = self.kit.timings.copy(source.size_gb, same_region=same_region)
-        self._start(region, target, "copying", lasts, self.servers.copy_volume(source.volume, target.volume), "")
-
     def _start(
         self, region: Region, snapshot: Snapshot, status: str, lasts: float, work: Future[None] | None, ended: str
     ) -> None:
-        region.snapshots[snapshot.identifier] = snapshot
-        self.kit.hide(snapshot)
+        self.enter(region, snapshot)
         snapshot.begun, snapshot.lasts = self.kit.clock.now(), lasts
 
         def done() -> None:
@@ -233,6 +222,11 @@ class Snapshots:
                 self.kit.events.emit(snapshot, ended)
 
         self.kit.walk(snapshot, [(status, lasts)], done, work=work)
+
+    def enter(self, region: Region, snapshot: Snapshot) -> None:
+        """Let a new snapshot be seen."""
+        region.snapshots[snapshot.identifier] = snapshot
+        self.kit.hide(snapshot)
 
     def take_automated(self, cluster: Cluster, at: datetime) -> Snapshot:
         """Take what RDS takes by itself each day; it expires with the cluster's retention period."""
@@ -257,11 +251,9 @@ class Snapshots:
     def check_quota(self, region: Region) -> None:
         """Manual snapshots count; automated ones and AWS Backup's do not (RUG-LIMITS)."""
         manual = sum(snapshot.snapshot_type == "manual" for snapshot in region.snapshots.values())
-        if manual >= self.kit.quotas["ManualClusterSnapshots"]:
-            raise fault(
-                "SnapshotQuotaExceededFault",
-                f"Cannot create more than {self.kit.quotas['ManualClusterSnapshots']} manual snapshots",
-            )
+        most = self.kit.quota(region.place, "ManualClusterSnapshots")
+        if manual >= most:
+            raise fault("SnapshotQuotaExceededFault", f"Cannot create more than {most} manual snapshots")
 
     @staticmethod
     def volume(arn: str) -> str:
@@ -319,10 +311,10 @@ class Snapshots:
             snapshot = self._own(call)
             self._check_shareable(call, snapshot, add)
             after = (snapshot.shared_with | add) - remove
-            if len(after) > SHARES_PER_SNAPSHOT:
+            most = self.kit.quota(snapshot.place, SHARES_PER_SNAPSHOT)
+            if len(after) > most:
                 raise fault(
-                    "SharedSnapshotQuotaExceededFault",
-                    f"A snapshot can be shared with {SHARES_PER_SNAPSHOT} accounts at most.",
+                    "SharedSnapshotQuotaExceededFault", f"A snapshot can be shared with {most} accounts at most."
                 )
             snapshot.shared_with = after
             return _attributes(snapshot)
@@ -341,12 +333,19 @@ class Snapshots:
             return
         if "all" in add and snapshot.encryption.kind != "none":
             raise refused("Encrypted snapshots can't be shared publicly.")
-        key = self.kit.keys(call.account, call.region, snapshot.encryption.key) if snapshot.encryption.key else None
+        key = (
+            self.kit.keys.find(call.account, call.region, snapshot.encryption.key) if snapshot.encryption.key else None
+        )
         if (key is not None and key.aws_managed) or snapshot.encryption.kind == "sse-rds":
             # For sse-rds AWS's pages are silent; it is treated as a default key, which is never shareable.
             raise refused(
                 "Sharing snapshots encrypted with the default service key for RDS is currently not supported."
             )
+
+
+def readable(snapshot: Snapshot, account: str) -> bool:
+    """Tell whether a snapshot is the account's own, shared with it or public."""
+    return snapshot.place.account == account or bool(snapshot.shared_with & {account, "all"})
 
 
 def _type_for(call: Call, snapshot: Snapshot) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 AVAILABLE = "available"
+COPYING = "copying"
 CREATING = "creating"
 DELETING = "deleting"
 
@@ -55,6 +56,8 @@ class Resource:
     hidden_reads: int = 0
     # Set while a test holds the resource in a status of its own: what is left to do when it is released.
     held: Callable[[], None] | None = None
+    # What is left to do when that which goes on with the resource ends, however it ends.
+    ended: Callable[[], None] | None = None
 
     kind = ""
     source_type = ""
@@ -112,6 +115,8 @@ class Instance(Resource):
     pending: Settings = field(default_factory=dict)
     address: str | None = None
     port: int | None = None
+    # Set when the instance did not follow a version upgrade of its cluster.
+    engine_version: str | None = None
 
     kind = "db"
     source_type = "db-instance"
@@ -145,6 +150,17 @@ class Cluster(Resource):
     address: str | None = None
     reader_address: str | None = None
     endpoint_port: int | None = None
+    roles: list[Role] = field(default_factory=list)
+    custom_endpoints: list[CustomEndpoint] = field(default_factory=list)
+    data_api: bool = False
+    # All copy-on-write clones of one volume, with the volume's own cluster.
+    clone_group: str | None = None
+    # Another account's cluster that this one is a clone of.
+    foreign_source: str | None = None
+    # Accounts that AWS RAM shares the cluster with, for clones.
+    shared_with: set[str] = field(default_factory=set)
+    # Engine versions with the time since when they ran: a restore to an earlier time brings the earlier one back.
+    versions: list[tuple[datetime, str]] = field(default_factory=list)
 
     kind = "cluster"
     source_type = "db-cluster"
@@ -158,6 +174,45 @@ class Cluster(Resource):
     def writer(self) -> Instance | None:
         """The writer, if there is one."""
         return next((instance for instance in self.instances if instance.writer), None)
+
+
+@dataclass
+class Role:
+    """An IAM role that a cluster may use, for a feature of its engine."""
+
+    arn: str
+    feature: str
+    status: str = "PENDING"
+
+    def describe(self) -> dict[str, str]:
+        """Return the botocore DBClusterRole."""
+        shown = {"RoleArn": self.arn, "Status": self.status}
+        return {**shown, "FeatureName": self.feature} if self.feature else shown
+
+
+@dataclass(kw_only=True)
+class CustomEndpoint(Resource):
+    """A custom endpoint; with static members, or with all but the excluded ones."""
+
+    resource_id: str
+    cluster: Cluster
+    custom_type: str
+    static: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    address: str | None = None
+
+    kind = "cluster-endpoint"
+    source_type = "db-cluster"
+
+
+@dataclass(kw_only=True)
+class AutomatedBackup(Resource):
+    """What is retained of a deleted cluster's automated backups: its volume and its log, until it expires."""
+
+    cluster: Cluster
+    latest: datetime
+
+    kind = "cluster-auto-backup"
 
 
 @dataclass(kw_only=True)
@@ -189,6 +244,7 @@ class SubnetGroup(Resource):
     description: str
     vpc: str
     subnets: dict[str, str]
+    network_types: tuple[str, ...] = ("IPV4",)
 
     kind = "subgrp"
 
@@ -219,6 +275,8 @@ class Region:
         self.subnet_groups: dict[str, SubnetGroup] = {}
         self.cluster_parameter_groups: dict[str, ParameterGroup] = {}
         self.parameter_groups: dict[str, ParameterGroup] = {}
+        self.cluster_endpoints: dict[str, CustomEndpoint] = {}
+        self.automated_backups: dict[str, AutomatedBackup] = {}  # by the cluster's resource id
 
     def resources(self) -> list[Resource]:
         """Return all that has an ARN."""
@@ -229,6 +287,8 @@ class Region:
             *self.subnet_groups.values(),
             *self.cluster_parameter_groups.values(),
             *self.parameter_groups.values(),
+            *self.cluster_endpoints.values(),
+            *self.automated_backups.values(),
         ]
 
 

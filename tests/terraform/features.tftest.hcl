@@ -17,7 +17,7 @@ run "no_database_phase" {
   }
 
   assert {
-    condition     = !contains(keys(aws_lambda_function.step), "setup_db_users") && length(aws_lambda_function.step) == 9 && length(aws_iam_role.step) == 9
+    condition     = !contains(keys(aws_lambda_function.step), "setup_db_users") && length(aws_lambda_function.step) == 11 && length(aws_iam_role.step) == 11
     error_message = "Without the phase there is no function for it, and no role."
   }
 
@@ -30,7 +30,8 @@ run "no_database_phase" {
     condition = alltrue(flatten([
       for policy in aws_iam_role_policy.step : [
         for statement in jsondecode(policy.policy).Statement : [
-          for action in flatten([statement.Action]) : !startswith(action, "ec2:") && action != "secretsmanager:GetSecretValue"
+          for action in flatten([statement.Action]) :
+          (!startswith(action, "ec2:") || action == "ec2:DescribeSecurityGroups") && action != "secretsmanager:GetSecretValue"
         ]
       ]
     ]))

@@ -40,7 +40,7 @@ run "trust" {
   }
 
   assert {
-    condition     = length(aws_iam_role_policy.step) == length(aws_iam_role.step) && length(distinct([for role in aws_iam_role.step : role.name])) == 10
+    condition     = length(aws_iam_role_policy.step) == length(aws_iam_role.step) && length(distinct([for role in aws_iam_role.step : role.name])) == 12
     error_message = "Each function has a role of its own."
   }
 }
@@ -57,10 +57,17 @@ run "actions_of_each_step" {
       ])))
       } == {
       snapshot_check = tolist([
-        "rds:DescribeDBClusterParameterGroups", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBEngineVersions",
+        "ec2:DescribeSecurityGroups", "kms:DescribeKey", "rds:DescribeAccountAttributes", "rds:DescribeDBClusterParameterGroups",
+        "rds:DescribeDBClusterSnapshotAttributes", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBEngineVersions",
         "rds:DescribeDBInstances", "rds:DescribeDBMajorEngineVersions", "rds:DescribeDBParameterGroups", "rds:DescribeDBSubnetGroups",
         "rds:DescribeOrderableDBInstanceOptions",
       ])
+      copy_snapshot = tolist([
+        "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*",
+        "rds:AddTagsToResource", "rds:CopyDBClusterSnapshot", "rds:CrossRegionCommunication",
+        "rds:DescribeDBClusterSnapshots", "states:SendTaskSuccess",
+      ])
+      check_copy_status    = tolist(["rds:DescribeDBClusterSnapshots", "rds:DescribeEvents"])
       restore_snapshot     = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot"])
       check_restore_status = tolist(["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
       configure_cluster = tolist([
@@ -73,9 +80,15 @@ run "actions_of_each_step" {
         "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:RestoreSecret", "secretsmanager:TagResource",
         "secretsmanager:UpdateSecretVersionStage",
       ])
-      verify_restore   = tolist(["kms:Decrypt", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "secretsmanager:GetSecretValue"])
-      cleanup          = tolist(["rds:DescribeDBClusters", "rds:ModifyDBCluster"])
-      compensate       = tolist(["rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances"])
+      verify_restore = tolist(["kms:Decrypt", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "secretsmanager:GetSecretValue"])
+      cleanup = tolist([
+        "rds:DeleteDBClusterSnapshot", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters",
+        "rds:ModifyDBCluster", "states:SendTaskSuccess",
+      ])
+      compensate = tolist([
+        "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot", "rds:DeleteDBInstance",
+        "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "states:SendTaskSuccess",
+      ])
       sns_notification = tolist(["kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"])
     }
     error_message = "A step may do what it does, and nothing else."
@@ -117,11 +130,12 @@ run "what_every_function_may" {
     condition = alltrue(flatten([
       for policy in aws_iam_role_policy.step : [
         for statement in jsondecode(policy.policy).Statement : [
-          for action in flatten([statement.Action]) : !contains(["dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "iam:PassRole", "kms:*", "rds:*", "*"], action)
+          for action in flatten([statement.Action]) :
+          !contains(["dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "iam:PassRole", "kms:*", "rds:*", "rds:ModifyDBClusterSnapshotAttribute", "*"], action)
         ]
       ]
     ]))
-    error_message = "No role deletes items, passes roles or has whole services."
+    error_message = "No role deletes items, passes roles, shares snapshots of this account or has whole services."
   }
 
   assert {
@@ -194,11 +208,55 @@ run "only_what_bears_our_tag" {
     error_message = "Tagging makes nothing ours that is another deployment's."
   }
 
+  assert {
+    condition = { for sid, statement in {
+      for statement in jsondecode(aws_iam_role_policy.step["copy_snapshot"].policy).Statement : statement.Sid => statement
+      } : sid => statement if contains(["CopyToOurs", "TagOurs"], sid) } == {
+      CopyToOurs = {
+        Sid       = "CopyToOurs"
+        Effect    = "Allow"
+        Action    = ["rds:CopyDBClusterSnapshot"]
+        Resource  = "arn:aws:rds:*:*:cluster-snapshot:*"
+        Condition = { StringEquals = { "aws:RequestTag/aurora-restore:managed-by" = "restore" } }
+      }
+      TagOurs = {
+        Sid      = "TagOurs"
+        Effect   = "Allow"
+        Action   = ["rds:AddTagsToResource"]
+        Resource = "arn:aws:rds:*:111122223333:cluster-snapshot:*"
+        Condition = {
+          StringEquals         = { "aws:RequestTag/aurora-restore:managed-by" = "restore" }
+          StringEqualsIfExists = { "aws:ResourceTag/aurora-restore:managed-by" = "restore" }
+        }
+      }
+    }
+    error_message = "Snapshots are copied only with this deployment's tag."
+  }
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => [
+        for statement in jsondecode(policy.policy).Statement : statement if contains(flatten([statement.Action]), "rds:DeleteDBClusterSnapshot")
+      ]
+      } == {
+      for key in keys(aws_iam_role_policy.step) : key => [
+        for statement in [{
+          Sid       = "DeleteOurCopies"
+          Effect    = "Allow"
+          Action    = ["rds:DeleteDBClusterSnapshot"]
+          Resource  = "arn:aws:rds:*:111122223333:cluster-snapshot:*"
+          Condition = { StringEquals = { "aws:ResourceTag/aurora-restore:managed-by" = "restore" } }
+        }] : statement if contains(["cleanup", "compensate"], key)
+      ]
+    }
+    error_message = "Snapshots are deleted by the clean-ups, and only those that bear this deployment's tag."
+  }
+
   # Every resource type that RDS asks for is allowed somewhere, or the call would fail in AWS.
   assert {
     condition = alltrue([
       for step, wanted in {
-        restore_snapshot = { action = "rds:RestoreDBClusterFromSnapshot", types = ["cluster", "cluster-pg", "cluster-snapshot", "og", "subgrp"] }
+        restore_snapshot = { action = "rds:RestoreDBClusterFromSnapshot", types = ["cluster", "cluster-pg", "og", "subgrp"] }
         create_instances = { action = "rds:CreateDBInstance", types = ["cluster", "db", "og", "pg", "subgrp"] }
         compensate       = { action = "rds:DeleteDBCluster", types = ["cluster", "cluster-snapshot"] }
         } : alltrue([
@@ -208,6 +266,14 @@ run "only_what_bears_our_tag" {
       ])
     ])
     error_message = "An action needs all of its resource types."
+  }
+
+  assert {
+    condition = contains(flatten([
+      for statement in jsondecode(aws_iam_role_policy.step["restore_snapshot"].policy).Statement : statement.Resource
+      if contains(flatten([statement.Action]), "rds:RestoreDBClusterFromSnapshot")
+    ]), "arn:aws:rds:eu-west-1:*:cluster-snapshot:*")
+    error_message = "Snapshots that other accounts share are restored too, in this region."
   }
 }
 
@@ -241,11 +307,28 @@ run "keys" {
   assert {
     condition = alltrue(flatten([
       for policy in aws_iam_role_policy.step : [
-        for statement in jsondecode(policy.policy).Statement : can(statement.Condition.StringEquals["kms:ViaService"])
-        if anytrue([for action in flatten([statement.Action]) : startswith(action, "kms:")])
+        for statement in jsondecode(policy.policy).Statement :
+        can(statement.Condition.StringEquals["kms:ViaService"]) || try(statement.Condition.StringLike["kms:ViaService"], "") == "rds.*.amazonaws.com"
+        if anytrue([for action in flatten([statement.Action]) : startswith(action, "kms:")]) && statement.Sid != "LookAtKeys"
       ]
     ]))
     error_message = "Keys are used through services only."
+  }
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => [for statement in jsondecode(policy.policy).Statement : statement if statement.Sid == "LookAtKeys"]
+      } == {
+      for key in keys(aws_iam_role_policy.step) : key => [
+        for statement in [{
+          Sid      = "LookAtKeys"
+          Effect   = "Allow"
+          Action   = ["kms:DescribeKey"]
+          Resource = ["arn:aws:kms:*:111122223333:key/*"]
+        }] : statement if key == "snapshot_check"
+      ]
+    }
+    error_message = "The preflight looks at keys, and at nothing that they protect."
   }
 
   assert {
@@ -261,10 +344,62 @@ run "keys" {
   assert {
     condition = alltrue(flatten([
       for policy in aws_iam_role_policy.step : [
-        for statement in jsondecode(policy.policy).Statement : statement.Resource == output.kms_key_arn if contains(flatten([statement.Action]), "kms:Decrypt")
+        for statement in jsondecode(policy.policy).Statement : statement.Resource == output.kms_key_arn
+        if contains(flatten([statement.Action]), "kms:Decrypt") && statement.Sid != "ReencryptOwnSnapshots"
       ]
     ]))
     error_message = "Roles decrypt with the module's key only."
+  }
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => [
+        for statement in jsondecode(policy.policy).Statement : statement if statement.Sid == "ReencryptOwnSnapshots"
+      ]
+      } == {
+      for key in keys(aws_iam_role_policy.step) : key => [
+        for statement in [{
+          Sid       = "ReencryptOwnSnapshots"
+          Effect    = "Allow"
+          Action    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+          Resource  = "arn:aws:kms:*:111122223333:key/*"
+          Condition = { StringLike = { "kms:ViaService" = "rds.*.amazonaws.com" } }
+        }] : statement if key == "copy_snapshot"
+      ]
+    }
+    error_message = "Only who copies has RDS re-encrypt snapshots under other keys of this account."
+  }
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => {
+        for statement in jsondecode(policy.policy).Statement : statement.Sid => merge({ Resource = statement.Resource }, statement.Condition) if startswith(statement.Sid, "StorageKey")
+      } if contains(["copy_snapshot", "restore_snapshot"], key)
+      } == {
+      copy_snapshot = {
+        StorageKey = {
+          Resource   = "arn:aws:kms:*:111122223333:key/*"
+          StringLike = { "kms:ViaService" = "rds.*.amazonaws.com" }
+        }
+        StorageKeyGrants = {
+          Resource   = "arn:aws:kms:*:111122223333:key/*"
+          StringLike = { "kms:ViaService" = "rds.*.amazonaws.com" }
+          Bool       = { "kms:GrantIsForAWSResource" = "true" }
+        }
+      }
+      restore_snapshot = {
+        StorageKey = {
+          Resource     = "arn:aws:kms:eu-west-1:111122223333:key/*"
+          StringEquals = { "kms:ViaService" = "rds.eu-west-1.amazonaws.com" }
+        }
+        StorageKeyGrants = {
+          Resource     = "arn:aws:kms:eu-west-1:111122223333:key/*"
+          StringEquals = { "kms:ViaService" = "rds.eu-west-1.amazonaws.com" }
+          Bool         = { "kms:GrantIsForAWSResource" = "true" }
+        }
+      }
+    }
+    error_message = "Copies use this account's keys in any region, restores those of this one."
   }
 }
 

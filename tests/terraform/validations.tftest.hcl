@@ -384,7 +384,7 @@ run "waits_out_of_order" {
   command = plan
 
   variables {
-    waits = { floor_seconds = 90 }
+    waits = { floor_seconds = 300 }
   }
 
   expect_failures = [var.waits]
@@ -420,14 +420,44 @@ run "deadline_too_long" {
   expect_failures = [var.deadlines]
 }
 
+run "deadline_of_the_queue" {
+  command = plan
+
+  variables {
+    deadlines = { queue = 604801 }
+  }
+
+  expect_failures = [var.deadlines]
+}
+
 run "deadlines_that_outgrow_the_execution_history" {
   command = plan
 
   variables {
-    deadlines = { cluster = 129600 }
+    deadlines = { cluster = 129600, configure = 14400 }
   }
 
-  expect_failures = [var.deadlines]
+  expect_failures = [aws_sfn_state_machine.this]
+}
+
+run "waits_that_outgrow_the_execution_history" {
+  command = plan
+
+  variables {
+    waits = { cap_seconds = 60 }
+  }
+
+  expect_failures = [aws_sfn_state_machine.this]
+}
+
+run "queue_that_outgrows_the_execution_history" {
+  command = plan
+
+  variables {
+    deadlines = { queue = 259200 }
+  }
+
+  expect_failures = [aws_sfn_state_machine.this]
 }
 
 run "deadlines_that_fit_with_longer_waits" {
@@ -435,8 +465,173 @@ run "deadlines_that_fit_with_longer_waits" {
 
   variables {
     deadlines = { cluster = 129600 }
-    waits     = { cap_seconds = 120 }
+    waits     = { cap_seconds = 400 }
   }
+}
+
+run "lanes_of_nothing" {
+  command = plan
+
+  variables {
+    copies = { lanes = 0 }
+  }
+
+  expect_failures = [var.copies]
+}
+
+run "more_lanes_than_aws_would_give" {
+  command = plan
+
+  variables {
+    copies = { lanes = 21 }
+  }
+
+  expect_failures = [var.copies]
+}
+
+run "lanes_in_parts" {
+  command = plan
+
+  variables {
+    copies = { lanes = 2.5 }
+  }
+
+  expect_failures = [var.copies]
+}
+
+run "source_account_by_name" {
+  command = plan
+
+  variables {
+    source_accounts = { production = { role_arn = "arn:aws:iam::444455556666:role/snapshots", external_id = "sesame-1" } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "source_account_that_is_the_deployments_own" {
+  command = plan
+
+  variables {
+    source_accounts = { "111122223333" = { role_arn = "arn:aws:iam::111122223333:role/snapshots", external_id = "sesame-1" } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "source_role_of_another_account" {
+  command = plan
+
+  variables {
+    source_accounts = { "444455556666" = { role_arn = "arn:aws:iam::777788889999:role/snapshots", external_id = "sesame-1" } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "source_role_by_name" {
+  command = plan
+
+  variables {
+    source_accounts = { "444455556666" = { role_arn = "snapshots", external_id = "sesame-1" } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "external_id_too_short" {
+  command = plan
+
+  variables {
+    source_accounts = { "444455556666" = { role_arn = "arn:aws:iam::444455556666:role/snapshots", external_id = "x" } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "external_id_with_a_space" {
+  command = plan
+
+  variables {
+    source_accounts = { "444455556666" = { role_arn = "arn:aws:iam::444455556666:role/snapshots", external_id = "open sesame" } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "share_key_of_another_account" {
+  command = plan
+
+  variables {
+    source_accounts = { "444455556666" = {
+      role_arn           = "arn:aws:iam::444455556666:role/snapshots"
+      external_id        = "sesame-1"
+      share_kms_key_arns = { "eu-west-1" = "arn:aws:kms:eu-west-1:777788889999:key/22222222-2222-4222-8222-222222222222" }
+    } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "share_key_of_another_region" {
+  command = plan
+
+  variables {
+    source_accounts = { "444455556666" = {
+      role_arn           = "arn:aws:iam::444455556666:role/snapshots"
+      external_id        = "sesame-1"
+      share_kms_key_arns = { "eu-west-1" = "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222" }
+    } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "share_key_by_alias" {
+  command = plan
+
+  variables {
+    source_accounts = { "444455556666" = {
+      role_arn           = "arn:aws:iam::444455556666:role/snapshots"
+      external_id        = "sesame-1"
+      share_kms_key_arns = { "eu-west-1" = "arn:aws:kms:eu-west-1:444455556666:alias/share" }
+    } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "source_accounts_too_many" {
+  command = plan
+
+  variables {
+    source_accounts = { for i in range(40) : format("4444555566%02d", i) => {
+      role_arn    = format("arn:aws:iam::4444555566%02d:role/snapshots", i)
+      external_id = "sesame-1-sesame-2-sesame-3"
+    } }
+  }
+
+  expect_failures = [var.source_accounts]
+}
+
+run "snapshot_key_by_alias" {
+  command = plan
+
+  variables {
+    snapshot_kms_key_arns = ["arn:aws:kms:eu-west-1:444455556666:alias/share"]
+  }
+
+  expect_failures = [var.snapshot_kms_key_arns]
+}
+
+run "snapshot_keys_too_many" {
+  command = plan
+
+  variables {
+    snapshot_kms_key_arns = [for i in range(11) : "arn:aws:kms:eu-west-1:444455556666:key/${i}"]
+  }
+
+  expect_failures = [var.snapshot_kms_key_arns]
 }
 
 run "record_ttl" {

@@ -9,6 +9,7 @@ from typing import Any
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 
+import sandbox.moto_support  # noqa: F401  moto as the sandbox mends it
 from sandbox.authz import AuthorizationNotModelled, Authorizer, Decision, Evaluator
 from sandbox.core import AwsError, Call, Principal
 

@@ -309,7 +309,7 @@ class FakeRds:
             "DBClusterMembers": [],
             "TagList": parameters["Tags"],
             "DeletionProtection": False,
-            "Engine": parameters["Engine"] if "Engine" in parameters else "aurora-postgresql",
+            "Engine": parameters.get("Engine", "aurora-postgresql"),
             "AutoMinorVersionUpgrade": True,
             "DatabaseInsightsMode": "standard",
             **_shown(parameters),

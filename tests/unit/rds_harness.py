@@ -47,6 +47,40 @@ class Network:
         return {"sg-app": "vpc-1", "sg-elsewhere": "vpc-2"}.get(group)
 
 
+class Keys(dict[str, KeyFacts]):
+    """KMS keys by name, and the grants that RDS made itself."""
+
+    def __init__(self) -> None:
+        super().__init__({name: KeyFacts(key_arn(name), enabled=True, aws_managed=False) for name in ("own", "second")})
+        self["disabled"] = KeyFacts(key_arn("disabled"), enabled=False, aws_managed=False)
+        self["alias/aws/rds"] = KeyFacts(key_arn("aws-rds"), enabled=True, aws_managed=True)
+        self.grants: dict[str, str] = {}
+
+    def add(self, name: str, account: str, region: str, *, aws_managed: bool = False) -> str:
+        """Make a key; return its ARN."""
+        self[f"{account}/{region}/{name}"] = KeyFacts(key_arn(name, account, region), True, aws_managed)
+        return key_arn(name, account, region)
+
+    def disable(self, arn: str) -> None:
+        [name] = [name for name, facts in self.items() if facts.arn == arn]
+        self[name] = KeyFacts(arn, enabled=False, aws_managed=False)
+
+    def find(self, account: str, region: str, key: str) -> KeyFacts | None:
+        named = self.get(f"{account}/{region}/{key}") or self.get(key)
+        return named or next((facts for facts in self.values() if facts.arn == key), None)
+
+    def grant(self, key_arn: str, name: str) -> str:
+        grant = f"grant-{len(self.grants)}-{key_arn}"
+        self.grants[grant] = key_arn
+        return grant
+
+    def is_granted(self, key_arn: str, grant: str) -> bool:
+        return self.grants.get(grant) == key_arn
+
+    def retire(self, key_arn: str, grant: str) -> None:
+        self.grants.pop(grant, None)
+
+
 class Secrets(dict[str, dict[str, Any]]):
     """Secrets by ARN."""
 
@@ -86,6 +120,10 @@ class Plane:
         self.done: list[tuple[Any, ...]] = []
         self.open: dict[Any, str] = {}
         self.broken: str | None = None
+        self.marks: list[datetime] = []
+
+    def mark(self, instant: datetime) -> None:
+        self.marks.append(instant)
 
     def __getattr__(self, name: str) -> Any:
         def note(*arguments: Any) -> None:
@@ -109,31 +147,26 @@ class World:
     def __init__(self, plane: Plane | None = None, start: datetime = datetime(2026, 11, 1, 12, tzinfo=UTC)) -> None:
         self.clock = VirtualClock(start=start)
         self.secrets = Secrets()
-        self.keys = {name: KeyFacts(key_arn(name), enabled=True, aws_managed=False) for name in ("own", "second")}
-        self.keys["disabled"] = KeyFacts(key_arn("disabled"), enabled=False, aws_managed=False)
-        self.keys["alias/aws/rds"] = KeyFacts(key_arn("aws-rds"), enabled=True, aws_managed=True)
-        self.denied: set[str] = set()
+        self.keys = Keys()
+        # Actions that callers may not do, or (action, value of kms:ViaService).
+        self.denied: set[str | tuple[str, str]] = set()
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.plane = plane
         self.rds = RdsService(
             self.clock,
             timings=Timings(),
             data_plane=plane,
-            keys=self.key,
+            keys=self.keys,
             secrets=self.secrets,
             network=Network(),
             authorize_as_caller=self.authorize,
         )
 
-    def key(self, account: str, region: str, key: str) -> KeyFacts | None:
-        named = self.keys.get(key)
-        return named or next((facts for facts in self.keys.values() if facts.arn == key), None)
-
     def authorize(
         self, principal: Principal, action: str, resource: str, context: Mapping[str, str], region: str
     ) -> None:
         self.asked.append((action, resource, dict(context)))
-        if action in self.denied:
+        if {action, (action, context.get("kms:ViaService", ""))} & self.denied:
             raise AwsError("AccessDenied", f"User: {principal.arn} is not authorized to perform: {action}", 403)
 
     def call(self, operation: str, account: str = ACCOUNT, region: str = REGION, /, **params: Any) -> Any:
@@ -159,6 +192,15 @@ class World:
         self.call("CreateDBInstance", DBInstanceIdentifier=name, DBClusterIdentifier=cluster, **{**given, **params})
         self.after(self.rds.timings.instance_create + 100)
         return self.instance_shown(name)
+
+    def share(self, name: str, *accounts: str) -> None:
+        """Share a snapshot with accounts."""
+        self.call(
+            "ModifyDBClusterSnapshotAttribute",
+            DBClusterSnapshotIdentifier=name,
+            AttributeName="restore",
+            ValuesToAdd=list(accounts),
+        )
 
     def snapshot(self, name: str = "snap", cluster: str = "source", **params: Any) -> dict[str, Any]:
         """Take a snapshot and wait for it."""

@@ -197,6 +197,19 @@ def test_a_delete_goes_by_the_tags_of_what_is_there(world: World, key: str) -> N
     world.call(role, "rds:DeleteDBCluster", **delete)
 
 
+def test_snapshots_are_deleted_and_shared_by_their_tags(world: World) -> None:
+    """aws-facts 11: aws:ResourceTag and rds:cluster-snapshot-tag on existing snapshots."""
+    ours = {"StringEquals": {"aws:ResourceTag/aurora-restore:managed-by": "D"}}
+    by_kind = {"StringEquals": {"rds:cluster-snapshot-tag/aurora-restore:managed-by": "D"}}
+    role = world.role(
+        allow("rds:DeleteDBClusterSnapshot", **ours), allow("rds:ModifyDBClusterSnapshotAttribute", **by_kind)
+    )
+    world.rds_tags |= {arn("rds", "cluster-snapshot:copy"): DEPLOYMENT, arn("rds", "cluster-snapshot:theirs"): {}}
+    for operation in ("DeleteDBClusterSnapshot", "ModifyDBClusterSnapshotAttribute"):
+        world.call(role, f"rds:{operation}", DBClusterSnapshotIdentifier="copy")
+        world.denied(role, f"rds:{operation}", DBClusterSnapshotIdentifier="theirs")
+
+
 def test_a_final_snapshot_is_a_create_too(world: World) -> None:
     role = world.role(allow("rds:DeleteDBCluster"))
     world.call(role, "rds:DeleteDBCluster", DBClusterIdentifier="restored", SkipFinalSnapshot=True)
@@ -269,6 +282,25 @@ def test_leading_keys_of_items_and_queries(world: World) -> None:
         role, "dynamodb:Query", **query, ExpressionAttributeValues={":i": {"S": "x"}, ":e": {"S": "0"}}
     )
     assert (error.code, error.status) == ("AccessDeniedException", 400)
+
+
+def test_leading_keys_of_every_way_to_write(world: World) -> None:
+    """aws-facts 11: what a step may write is told by the key's prefix, in a transaction, too."""
+    make_table()
+    mine = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["lane#*"]}, "Null": {"dynamodb:LeadingKeys": "false"}}
+    role = world.role(allow("dynamodb:*", arn("dynamodb", "table/Audit"), **mine))
+
+    def writes(key: str) -> list[tuple[str, dict[str, Any]]]:
+        keyed = {"TableName": "Audit", "Key": item(key)}
+        put = {"TableName": "Audit", "Item": item(key)}
+        single = [("UpdateItem", keyed), ("DeleteItem", keyed), ("PutItem", put)]
+        together = [{kind: keyed} for kind in ("Update", "Delete", "ConditionCheck")] + [{"Put": put}]
+        return single + [("TransactWriteItems", {"TransactItems": [one]}) for one in together]
+
+    for operation, params in writes("lane#1"):
+        world.call(role, f"dynamodb:{operation}", **params)
+    for operation, params in writes("op-1"):
+        world.denied(role, f"dynamodb:{operation}", **params)
 
 
 def test_a_transaction_needs_what_its_items_need(world: World) -> None:
@@ -358,6 +390,56 @@ def test_a_grant_allows_its_operations_within_its_constraints(world: World) -> N
     assert roles == {"Enabl": "delegates", "Grant": "allows"}
     world.denied(role, "kms:Decrypt", CiphertextBlob=blob, EncryptionContext={"table": "u"})
     world.denied(role, "kms:DescribeKey", KeyId=key.id)
+
+
+def test_a_grant_says_who_may_retire_it(world: World) -> None:
+    """aws-facts 2.4: "adds RetireGrant": the retiring principal, whose account must agree if it is another one."""
+    key = world.key()
+    grantee, retirer = world.role(name="grantee"), world.role(name="retirer")
+    far = world.role(allow("kms:RetireGrant", key.arn), account=OTHER, name="far")
+    lacking = world.role(account=OTHER, name="lacking")
+    for role in ("retirer", "far", "lacking"):
+        account = ACCOUNT if role == "retirer" else OTHER
+        principal = f"arn:aws:iam::{account}:role/{role}"
+        key.add_grant("g", f"arn:aws:iam::{ACCOUNT}:role/grantee", ["Decrypt"], None, principal)
+    for who in (retirer, far):
+        world.call(who, "kms:RetireGrant", KeyId=key.arn, GrantId="g")
+    for who in (grantee, lacking):
+        world.denied(who, "kms:RetireGrant", KeyId=key.arn, GrantId="g")
+    with pytest.raises(AuthorizationNotModelled, match="grant token"):
+        world.call(retirer, "kms:RetireGrant", GrantToken="t")
+
+
+def test_a_grant_to_a_service_lets_no_role_in(world: World) -> None:
+    key = world.key()
+    service = f"rds.{REGION}.amazonaws.com"
+    key.add_grant("g", service, ["DescribeKey", "RetireGrant"], None, service)
+    world.denied(world.role(), "kms:DescribeKey", KeyId=key.arn)
+
+
+def test_a_default_key_opens_through_its_service_only(world: World) -> None:
+    """ "AWS managed keys": for all principals of the account through the service; metadata for the account."""
+    role = world.role(allow("kms:DescribeKey"))
+    world.call(role, "kms:DescribeKey", KeyId="alias/aws/rds")
+    key = world.last.resource
+    world.denied(world.role(name="nobody"), "kms:DescribeKey", KeyId="alias/aws/rds")
+    world.denied(world.role(allow("kms:*"), name="power"), "kms:Decrypt", KeyId=key, CiphertextBlob=b"x")
+    world.authorizer.check_action(world.session("nobody"), "kms:Decrypt", key, {}, REGION, via="rds")
+    world.denied(world.role(allow("kms:*"), account=OTHER), "kms:DescribeKey", KeyId=key)
+
+
+def test_an_administrator_is_asked_about_another_account_s_key(world: World) -> None:
+    admin = Principal(ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", admin=True)
+    closed = world.key(account=OTHER)
+    error = world.denied(admin, "kms:DescribeKey", KeyId=closed.arn)
+    assert error.message.endswith("because no resource-based policy allows the kms:DescribeKey action")
+    with pytest.raises(AccessDenied):
+        world.authorizer.check_action(admin, "kms:Decrypt", closed.arn, {}, REGION, via="rds")
+    through = {"kms:CallerAccount": ACCOUNT, "kms:ViaService": f"rds.{REGION}.amazonaws.com"}
+    opened = {**allow("kms:*", StringEquals=through), "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
+    trusting = world.key(own_account(OTHER), opened, account=OTHER)
+    world.authorizer.check_action(admin, "kms:Decrypt", trusting.arn, {}, REGION, via="rds")
+    world.denied(admin, "kms:DescribeKey", KeyId=trusting.arn)
 
 
 def test_grants_for_aws_resources_only(world: World) -> None:
@@ -625,6 +707,14 @@ def test_a_service_may_take_on_a_role_for_its_own_resource(world: World) -> None
     ):
         with pytest.raises(AccessDenied):
             world.authorizer.check_service(service, role_arn, source)
+
+
+def test_task_tokens_belong_to_no_resource(world: World) -> None:
+    """The reference lists no resource types for SendTask…: only "*" allows them."""
+    world.call(world.role(allow("states:SendTaskSuccess")), "states:SendTaskSuccess", taskToken="t", output="{}")
+    by_name = world.role(allow("states:*", arn("states", "stateMachine:D")), name="by-name")
+    for operation in ("SendTaskSuccess", "SendTaskFailure", "SendTaskHeartbeat"):
+        world.denied(by_name, f"states:{operation}", taskToken="t")
 
 
 # Conditions about the caller

@@ -23,9 +23,17 @@ QUEUE = {"QueueUrl": f"http://localhost/{ACCOUNT}/q"}
 LOGS = {"logGroupName": "/aws/lambda/D-step", "logStreamName": "2026/01/01/[$LATEST]x"}
 EXECUTION = {"executionArn": arn("states", "execution:D:e")}
 KEY = {"KeyId": "alias/made"}
+SCALABLE = {
+    "ServiceNamespace": "rds",
+    "ResourceId": "cluster:c",
+    "ScalableDimension": "rds:cluster:ReadReplicaCount",
+}
+SCALING = ("DeleteScalingPolicy", "DeregisterScalableTarget", "PutScalingPolicy", "RegisterScalableTarget")
+ENDPOINT = {"DBClusterEndpointIdentifier": "e"}
 
 # What a call of the operation looks like; operations that are not listed are called without parameters.
 SAMPLES: dict[str, dict[str, Any]] = {
+    **{f"application-autoscaling:{operation}": SCALABLE for operation in SCALING},
     "cloudwatch:PutMetricData": {"Namespace": "AuroraRestore"},
     "dynamodb:BatchGetItem": {"RequestItems": {"T": {"Keys": [ITEM]}}},
     "dynamodb:BatchWriteItem": {
@@ -52,6 +60,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "kms:GetKeyRotationStatus": KEY,
     "kms:ListGrants": KEY,
     "kms:ListResourceTags": KEY,
+    "kms:RetireGrant": KEY,
     "kms:RevokeGrant": KEY,
     "lambda:GetFunction": {"FunctionName": "D-step"},
     "lambda:GetFunctionConfiguration": {"FunctionName": f"{ACCOUNT}:function:D-step"},
@@ -61,6 +70,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "logs:DescribeLogStreams": {"logGroupName": "/aws/lambda/D-step"},
     "logs:GetLogEvents": LOGS,
     "logs:PutLogEvents": {**LOGS, "logEvents": []},
+    "rds:AddRoleToDBCluster": {**CLUSTER, "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/import", "FeatureName": "s3Import"},
     "rds:AddTagsToResource": {"ResourceName": arn("rds", "cluster:c"), **TAGS},
     "rds:CopyDBClusterSnapshot": {
         "SourceDBClusterSnapshotIdentifier": "arn:aws:rds:us-east-1:1:cluster-snapshot:awsbackup:job-1",
@@ -68,6 +78,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
         **TAGS,
     },
     "rds:CreateDBCluster": {**CLUSTER, "Engine": "aurora-postgresql", "EngineVersion": "16.4", **TAGS},
+    "rds:CreateDBClusterEndpoint": {**CLUSTER, **ENDPOINT, "EndpointType": "ANY", **TAGS},
     "rds:CreateDBClusterSnapshot": {**CLUSTER, **SNAPSHOT, **TAGS},
     "rds:CreateDBInstance": {
         **INSTANCE,
@@ -77,6 +88,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
         **TAGS,
     },
     "rds:DeleteDBCluster": {**CLUSTER, "FinalDBSnapshotIdentifier": "s"},
+    "rds:DeleteDBClusterAutomatedBackup": {"DbClusterResourceId": "cluster-1"},
+    "rds:DeleteDBClusterEndpoint": ENDPOINT,
     "rds:DeleteDBClusterSnapshot": SNAPSHOT,
     "rds:DeleteDBInstance": INSTANCE,
     "rds:DescribeDBClusterSnapshots": CLUSTER,
@@ -85,10 +98,13 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "rds:FailoverDBCluster": CLUSTER,
     "rds:ListTagsForResource": {"ResourceName": arn("rds", "cluster-snapshot:rds:c-2026-01-01-03-00")},
     "rds:ModifyDBCluster": {**CLUSTER, "DBClusterParameterGroupName": "g", "ManageMasterUserPassword": True},
+    "rds:ModifyDBClusterEndpoint": ENDPOINT,
     "rds:ModifyDBClusterSnapshotAttribute": SNAPSHOT,
     "rds:ModifyDBInstance": {**INSTANCE, "DBParameterGroupName": "g"},
     "rds:RebootDBInstance": INSTANCE,
     "rds:RemoveTagsFromResource": {"ResourceName": arn("rds", "db:i"), "TagKeys": ["a"]},
+    "rds:RemoveRoleFromDBCluster": {**CLUSTER, "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/import"},
+    "rds:RestoreDBClusterToPointInTime": {**CLUSTER, "SourceDBClusterIdentifier": "s", "KmsKeyId": "alias/made"},
     "rds:RestoreDBClusterFromSnapshot": {**CLUSTER, "SnapshotIdentifier": "s", "Engine": "aurora-postgresql", **TAGS},
     "rds:StartDBCluster": CLUSTER,
     "rds:StopDBCluster": CLUSTER,

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -544,3 +545,133 @@ def test_a_crash_of_the_sandbox_leaves_nothing_for_long(folder: Path, reaper_die
         time.sleep(0.05)
     assert not work.exists()
     assert servers_under(work) == []
+
+
+# ---- point in time (docs/design/0002): virtual times are what the test tells the plane
+
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def minute(number: int) -> datetime:
+    return NOON + timedelta(minutes=number)
+
+
+def shop(plane: DataPlane, engine: Engine, name: str) -> Endpoint:
+    plane.create_volume(name, engine, MASTER, PASSWORD, "shop")
+    plane.start(name, VERSION[engine])
+    return plane.open_endpoint(key(name), name, PORT[engine])
+
+
+def rows_of(plane: DataPlane, name: str) -> list[int]:
+    return [number for (number,) in plane.execute_admin(name, "SELECT id FROM orders ORDER BY id", "shop")]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_rows_of_the_asked_time_come_back(plane: DataPlane, volume: Callable[[str], str], engine: Engine) -> None:
+    """Aurora.Managing.Backups: to any point in time. Here between two rows of the same real second, too."""
+    name = volume(f"pitr-{engine}")
+    endpoint = shop(plane, engine, name)
+    with login(plane, engine, endpoint) as run:
+        run("CREATE TABLE orders (id INT PRIMARY KEY)")
+        for number in range(1, 4):
+            run(f"INSERT INTO orders VALUES ({number})")
+            plane.mark(minute(number))
+        run("DELETE FROM orders WHERE id = 1")
+        plane.mark(minute(4))
+        for number, rows in {1: [1], 2: [1, 2], 3: [1, 2, 3], 4: [2, 3], 9: [2, 3]}.items():
+            restored = volume(f"pitr-{engine}-{number}")
+            plane.restore_volume(name, restored, minute(number))
+            plane.start(restored, VERSION[engine])
+            assert rows_of(plane, restored) == rows, f"minute {number}"
+            plane.stop(restored)
+        # Also when the source has gone on, was restarted, and has written more; and from the restored one's own past.
+        run("INSERT INTO orders VALUES (5)")
+    plane.mark(minute(5))
+    plane.stop(name)
+    plane.start(name, VERSION[engine])
+    plane.execute_admin(name, "INSERT INTO orders VALUES (6)", "shop")
+    plane.mark(minute(6))
+    for number, rows in {2: [1, 2], 5: [2, 3, 5], 6: [2, 3, 5, 6]}.items():
+        restored = volume(f"pitr-{engine}-again-{number}")
+        plane.restore_volume(name, restored, minute(number))
+        plane.start(restored, VERSION[engine])
+        assert rows_of(plane, restored) == rows, f"minute {number}"
+        if number != 5:
+            plane.stop(restored)
+    restored = f"pitr-{engine}-again-5"
+    plane.mark(minute(10))
+    plane.execute_admin(restored, "INSERT INTO orders VALUES (11)", "shop")
+    plane.mark(minute(11))
+    second = volume(f"pitr-{engine}-second")
+    plane.restore_volume(restored, second, minute(10))
+    plane.start(second, VERSION[engine])
+    assert rows_of(plane, second) == [2, 3, 5]
+    for each in (name, restored, second):
+        plane.stop(each)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_time_before_the_first_server_is_the_volume_as_it_was_made(
+    plane: DataPlane, volume: Callable[[str], str], engine: Engine
+) -> None:
+    """A restored snapshot's past begins with the snapshot, also when that is deleted."""
+    name = volume(f"past-{engine}")
+    shop(plane, engine, name)
+    plane.execute_admin(name, "CREATE TABLE orders (id INT PRIMARY KEY)", "shop")
+    plane.execute_admin(name, "INSERT INTO orders VALUES (1)", "shop")
+    plane.copy_volume(name, "past-snapshot")
+    restored = volume(f"past-{engine}-restored")
+    plane.copy_volume("past-snapshot", restored)
+    plane.delete_volume("past-snapshot")
+    plane.start(restored, VERSION[engine])
+    plane.execute_admin(restored, "INSERT INTO orders VALUES (2)", "shop")
+    plane.mark(minute(2))
+    plane.stop(restored)  # a deleted cluster's retained backup: there is no server any more
+    plane.mark(minute(3))
+    for number, rows in {1: [1], 3: [1, 2]}.items():
+        again = volume(f"past-{engine}-{number}")
+        plane.restore_volume(restored, again, minute(number))
+        plane.start(again, VERSION[engine])
+        assert rows_of(plane, again) == rows
+        with login(plane, engine, plane.open_endpoint(key(again), again, PORT[engine])) as run:
+            assert run("SELECT 1") == [[1]], "the master user and its password came back, too"
+        plane.stop(again)
+    plane.stop(name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_clone_and_its_source_go_their_own_ways(
+    plane: DataPlane, volume: Callable[[str], str], engine: Engine
+) -> None:
+    """AUG-2023 Clone: what is written to one of them afterwards is not in the other."""
+    name, clone = volume(f"cloned-{engine}"), volume(f"clone-{engine}")
+    shop(plane, engine, name)
+    plane.execute_admin(name, "CREATE TABLE orders (id INT PRIMARY KEY)", "shop")
+    plane.execute_admin(name, "INSERT INTO orders VALUES (1)", "shop")
+    plane.copy_volume(name, clone)
+    plane.start(clone, VERSION[engine])
+    plane.execute_admin(clone, "INSERT INTO orders VALUES (2)", "shop")
+    plane.execute_admin(name, "INSERT INTO orders VALUES (3)", "shop")
+    assert (rows_of(plane, name), rows_of(plane, clone)) == ([1, 3], [1, 2])
+    plane.stop(name)
+    plane.stop(clone)
+
+
+def test_nothing_of_a_past_is_left(plane: DataPlane, volume: Callable[[str], str]) -> None:
+    """Directories that volumes share as their past go with the last of them."""
+    before = set(plane._home.path.glob("v/*")) | set(plane._templates.values())
+    for engine in ENGINES:
+        name = f"gone-{engine}"
+        shop(plane, engine, name)
+        plane.mark(minute(1))
+        plane.copy_volume(name, "gone-snapshot")
+        plane.copy_volume("gone-snapshot", "gone-restored")
+        plane.copy_volume(name, "gone-clone")
+        plane.restore_volume(name, "gone-back", minute(1))
+        for each in ("gone-restored", "gone-clone", "gone-back"):
+            plane.start(each, VERSION[engine])
+            plane.stop(each)
+        for each in ("gone-snapshot", "gone-restored", "gone-clone", "gone-back", name):
+            plane.delete_volume(each)
+    assert set(plane._home.path.glob("v/*")) == before | set(plane._templates.values())

@@ -60,7 +60,7 @@ def test_failure() -> None:
         "incompatible-network",
         "Remedy",
         "Still there",
-        "db-cluster orders-staging",
+        "db-cluster orders-staging (KEPT) in 1, eu-west-1",
     ):
         assert word in message.text
 

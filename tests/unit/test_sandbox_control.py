@@ -63,13 +63,14 @@ def test_a_senseless_duration_is_refused(sandbox: Sandbox, duration: str) -> Non
 
 def test_faults_are_planned_listed_and_taken_back(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert "fault 1 is planned" in run(
-        capsys, "ctl", "fault", "rds:Create*", "--error", "Throttling", "--times", "0", "--delay", "5m"
+        capsys,
+        *("ctl", "fault", "rds:Create*", "--error", "Throttling", "--times", "0", "--delay", "5m"),
+        *("--region", "us-*"),
     )
     run(capsys, "ctl", "fault", "--function", "d-verify-*", "--effect", "timeout")
     first, second = (json.loads(line) for line in run(capsys, "ctl", "fault").splitlines())
-    assert (first["service"], first["operation"], first["error"], first["delay_seconds"]) == (
-        "rds", "Create*", "Throttling", 300,
-    )  # fmt: skip
+    shown = {"service": "rds", "operation": "Create*", "region": "us-*", "error": "Throttling", "delay_seconds": 300}
+    assert {name: first[name] for name in shown} == shown
     assert (second["function"], second["effect"], second["times"]) == ("d-verify-*", "timeout", 1)
     run(capsys, "ctl", "fault", "--remove", str(first["id"]))
     assert len(run(capsys, "ctl", "fault").splitlines()) == 1
@@ -80,7 +81,7 @@ def test_faults_are_planned_listed_and_taken_back(sandbox: Sandbox, capsys: pyte
     assert "both its name pattern and an effect" in fail(capsys, "ctl", "fault", "--function", "f")
 
 
-def test_an_automated_snapshot_is_taken_and_listed(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_snapshots_of_aws_s_own_are_taken_and_listed(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     rds = sandbox.client("rds")
     rds.create_db_cluster(
         DBClusterIdentifier="source",
@@ -89,10 +90,12 @@ def test_an_automated_snapshot_is_taken_and_listed(sandbox: Sandbox, capsys: pyt
         MasterUserPassword="secret-password",
     )
     sandbox.clock.sleep(1800)
-    assert "arn:aws:rds" in run(capsys, "ctl", "snapshot", "source")
+    assert ":cluster-snapshot:rds:source-" in run(capsys, "ctl", "snapshot", "source")
+    assert ":cluster-snapshot:awsbackup:job-" in run(capsys, "ctl", "snapshot", "source", "--kind", "backup")
     listed = run(capsys, "ctl", "list")
     assert "id=source" in listed
     assert "cluster=source  kind=automated" in listed
+    assert "cluster=source  kind=awsbackup" in listed
     assert "vpc=vpc-" in listed
     assert "executions: none" in listed
     assert "DBClusterNotFoundFault" in fail(capsys, "ctl", "snapshot", "missing")

@@ -20,24 +20,22 @@ if TYPE_CHECKING:
 
 ACCOUNT, OTHER, REGION = "111122223333", "444455556666", "eu-west-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/function"
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        },
+    }
+)
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(data_plane=False) as sandbox:
-        sandbox.client("iam").create_role(
-            RoleName="function",
-            AssumeRolePolicyDocument=json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "lambda.amazonaws.com"},
-                        "Action": "sts:AssumeRole",
-                    },
-                }
-            ),
-        )
+        sandbox.client("iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
         s3 = sandbox.client("s3")
         s3.create_bucket(Bucket="moto-code", CreateBucketConfiguration={"LocationConstraint": REGION})
         for key in ("one.zip", "two.zip"):
@@ -291,11 +289,105 @@ def test_messages_can_be_read_back(sandbox: Sandbox) -> None:
     assert message["attributes"] == attributes
 
 
-def test_a_key_is_found_from_another_account_by_its_arn(sandbox: Sandbox) -> None:
-    arn = sandbox.client("kms").create_key()["KeyMetadata"]["Arn"]
-    assert sandbox.client("kms", OTHER).describe_key(KeyId=arn)["KeyMetadata"]["AWSAccountId"] == ACCOUNT
+def key_policy(*accounts: str, **more: Any) -> str:
+    principals = [f"arn:aws:iam::{account}:root" for account in accounts]
+    statement = {"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "kms:*", "Resource": "*", **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def test_another_account_s_key_is_found_by_its_arn_where_its_policy_says_so(sandbox: Sandbox) -> None:
+    """aws-facts 2.4: even an administrator is a stranger to another account's key."""
+    kms = sandbox.client("kms")
+    opened = kms.create_key(Policy=key_policy(ACCOUNT, OTHER))["KeyMetadata"]["Arn"]
+    closed = kms.create_key()["KeyMetadata"]["Arn"]
+    stranger = sandbox.client("kms", OTHER)
+    assert stranger.describe_key(KeyId=opened)["KeyMetadata"]["AWSAccountId"] == ACCOUNT
+    for arn in (closed, f"{closed[:-12]}000000000000"):
+        assert refusal(lambda arn=arn: stranger.describe_key(KeyId=arn))[0] == "AccessDeniedException"
     elsewhere = sandbox.client("kms", OTHER, "us-east-2")
-    assert refusal(lambda: elsewhere.describe_key(KeyId=arn))[0] == "NotFoundException"
+    assert refusal(lambda: elsewhere.describe_key(KeyId=opened))[0] == "NotFoundException"
+    assert refusal(lambda: kms.describe_key(KeyId=f"{closed[:-12]}000000000000"))[0] == "NotFoundException"
+
+
+def test_the_default_key_is_aws_s(sandbox: Sandbox) -> None:
+    """aws-facts 2.4: "KeyManager=='AWS' ⇒ not shareable"; the key comes with the first use of its alias."""
+    default = sandbox.client("kms", region="eu-west-2").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]
+    facts = ("KeyManager", "KeyState", "KeyUsage", "KeySpec")
+    assert [default[name] for name in facts] == ["AWS", "Enabled", "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"]
+    made = sandbox.client("kms").create_key()["KeyMetadata"]
+    assert [made[name] for name in facts] == ["CUSTOMER", "Enabled", "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"]
+    policy = json.loads(
+        sandbox.client("kms", region="eu-west-2").get_key_policy(KeyId=default["Arn"], PolicyName="default")["Policy"]
+    )
+    through = {"kms:CallerAccount": ACCOUNT, "kms:ViaService": "rds.eu-west-2.amazonaws.com"}
+    assert policy["Statement"][0]["Condition"] == {"StringEquals": through}
+
+
+def test_the_states_of_a_key_by_its_arn(sandbox: Sandbox) -> None:
+    """KMS: a disabled key and one that waits for its deletion are described, and neither used nor granted."""
+    kms = sandbox.client("kms")
+    arn = kms.create_key()["KeyMetadata"]["Arn"]
+    kms.disable_key(KeyId=arn)
+    assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] == "Disabled"
+    grant = {"KeyId": arn, "GranteePrincipal": ROLE, "Operations": ["Decrypt"]}
+    assert refusal(lambda: kms.encrypt(KeyId=arn, Plaintext=b"x"))[0] == "DisabledException"
+    assert refusal(lambda: kms.create_grant(**grant))[0] == "DisabledException"
+    kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+    assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    assert refusal(lambda: kms.create_grant(**grant))[0] == "KMSInvalidStateException"
+    kms.cancel_key_deletion(KeyId=arn)
+    kms.enable_key(KeyId=arn)
+    kms.create_grant(**grant)
+
+
+def test_grants_as_terraform_makes_and_reads_them(sandbox: Sandbox) -> None:
+    """terraform-provider-aws 5.100, aws_kms_grant: CreateGrant, ListGrants, and RevokeGrant or RetireGrant."""
+    kms = sandbox.client("kms")
+    arn = kms.create_key()["KeyMetadata"]["Arn"]
+    made = kms.create_grant(
+        KeyId=arn, Name="n", GranteePrincipal=ROLE, RetiringPrincipal=ROLE, Operations=["Decrypt", "DescribeKey"]
+    )
+    [listed] = kms.list_grants(KeyId=arn)["Grants"]
+    assert listed == {
+        "KeyId": arn,
+        "GrantId": made["GrantId"],
+        "Name": "n",
+        "GranteePrincipal": ROLE,
+        "RetiringPrincipal": ROLE,
+        "IssuingAccount": f"arn:aws:iam::{ACCOUNT}:root",
+        "Operations": ["Decrypt", "DescribeKey"],
+    }
+    second = kms.create_grant(KeyId=arn, GranteePrincipal=ROLE, Operations=["Decrypt"])["GrantId"]
+    kms.revoke_grant(KeyId=arn, GrantId=made["GrantId"])
+    assert [grant["GrantId"] for grant in kms.list_grants(KeyId=arn)["Grants"]] == [second]
+    kms.retire_grant(KeyId=arn, GrantId=second)
+    assert kms.list_grants(KeyId=arn)["Grants"] == []
+    gone = f"{arn[:-12]}000000000000"
+    assert refusal(lambda: kms.list_grants(KeyId=gone))[0] == "NotFoundException"
+
+
+def test_whom_a_policy_names_must_exist(sandbox: Sandbox) -> None:
+    """IAM and KMS refuse a policy, and KMS a grant, that names a role which is not there."""
+    kms, iam = sandbox.client("kms"), sandbox.client("iam")
+    nobody = f"arn:aws:iam::{OTHER}:role/nobody"
+    missing = key_policy(ACCOUNT, Principal={"AWS": [f"arn:aws:iam::{ACCOUNT}:root", nobody]})
+    trust = json.dumps({"Statement": {"Effect": "Allow", "Principal": {"AWS": nobody}, "Action": "sts:AssumeRole"}})
+    arn = kms.create_key()["KeyMetadata"]["Arn"]
+    actions: list[Callable[[], Any]] = [
+        lambda: kms.create_key(Policy=missing),
+        lambda: kms.put_key_policy(KeyId=arn, PolicyName="default", Policy=missing),
+        lambda: kms.create_grant(KeyId=arn, GranteePrincipal=nobody, Operations=["Decrypt"]),
+        lambda: iam.create_role(RoleName="trusting", AssumeRolePolicyDocument=trust),
+    ]
+    assert [refusal(action)[0] for action in actions] == [
+        "MalformedPolicyDocumentException",
+        "MalformedPolicyDocumentException",
+        "InvalidArnException",
+        "MalformedPolicyDocument",
+    ]
+    sandbox.client("iam", OTHER).create_role(RoleName="nobody", AssumeRolePolicyDocument=TRUST)
+    for action in actions:
+        action()
 
 
 # ---- logs and metrics
@@ -330,3 +422,78 @@ def test_metrics_are_in_cloudwatch(sandbox: Sandbox) -> None:
         Statistics=["Sum", "SampleCount"],
     )["Datapoints"]
     assert [(point["Sum"], point["SampleCount"]) for point in points] == [(4.0, 2.0)]
+
+
+# ---- Application Auto Scaling, for an Aurora cluster's readers
+
+
+def test_readers_scale_where_there_is_a_cluster(sandbox: Sandbox) -> None:
+    """Application Auto Scaling User Guide, "Amazon Aurora": ``cluster:<identifier>``, ReadReplicaCount, 0 to 15."""
+    scaling, rds = sandbox.client("application-autoscaling"), sandbox.client("rds")
+    target = {
+        "ServiceNamespace": "rds",
+        "ResourceId": "cluster:shop",
+        "ScalableDimension": "rds:cluster:ReadReplicaCount",
+    }
+    register = {**target, "MinCapacity": 1, "MaxCapacity": 4}
+    code, message = refusal(lambda: scaling.register_scalable_target(**register))
+    assert (code, "cluster:shop" in message) == ("ValidationException", True)
+    rds.create_db_cluster(
+        DBClusterIdentifier="shop", Engine="aurora-mysql", MasterUsername="admin", MasterUserPassword="correct-horse-9"
+    )
+    code, _ = refusal(lambda: scaling.register_scalable_target(**{**register, "MaxCapacity": 16}))
+    assert code == "ValidationException"
+    scaling.register_scalable_target(**register)
+    tracking = {
+        "TargetValue": 60.0,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "RDSReaderAverageCPUUtilization"},
+        "ScaleInCooldown": 300,
+    }
+    scaling.put_scaling_policy(
+        PolicyName="cpu",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=tracking,
+        **target,
+    )
+    [found] = scaling.describe_scalable_targets(ServiceNamespace="rds", ResourceIds=["cluster:shop"])["ScalableTargets"]
+    assert (found["MinCapacity"], found["MaxCapacity"]) == (1, 4)
+    [policy] = scaling.describe_scaling_policies(ServiceNamespace="rds", ResourceId="cluster:shop")["ScalingPolicies"]
+    assert policy["TargetTrackingScalingPolicyConfiguration"] == tracking
+    scaling.delete_scaling_policy(PolicyName="cpu", **target)
+    scaling.deregister_scalable_target(**target)
+    assert scaling.describe_scalable_targets(ServiceNamespace="rds")["ScalableTargets"] == []
+
+
+def test_the_wire_takes_what_restores_and_features_need(sandbox: Sandbox) -> None:
+    """Times, lists and unmodelled codes survive the query protocol."""
+    rds = sandbox.client("rds")
+    rds.create_db_cluster(
+        DBClusterIdentifier="wire", Engine="aurora-mysql", MasterUsername="admin", MasterUserPassword="correct-horse-9"
+    )
+    rds.get_waiter("db_cluster_available").wait(
+        DBClusterIdentifier="wire", WaiterConfig={"Delay": 0, "MaxAttempts": 1000}
+    )
+    code, _ = refusal(
+        lambda: rds.restore_db_cluster_to_point_in_time(
+            DBClusterIdentifier="back",
+            SourceDBClusterIdentifier="wire",
+            RestoreToTime=datetime(2020, 1, 1, tzinfo=UTC),
+        )
+    )
+    assert code == "InvalidParameterValue"
+    back = rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="back", SourceDBClusterIdentifier="wire", UseLatestRestorableTime=True
+    )["DBCluster"]
+    assert back["Status"] == "creating"
+    backups = rds.describe_db_cluster_automated_backups(DBClusterIdentifier="wire")["DBClusterAutomatedBackups"]
+    assert backups[0]["RestoreWindow"]["LatestTime"].tzinfo is not None
+    rds.add_role_to_db_cluster(DBClusterIdentifier="wire", RoleArn=ROLE)
+    [cluster] = rds.describe_db_clusters(DBClusterIdentifier="wire")["DBClusters"]
+    assert cluster["AssociatedRoles"][0]["RoleArn"] == ROLE
+    code, _ = refusal(lambda: rds.enable_http_endpoint(ResourceArn=cluster["DBClusterArn"]))
+    assert code == "InvalidResourceStateFault"
+    endpoint = rds.create_db_cluster_endpoint(
+        DBClusterIdentifier="wire", DBClusterEndpointIdentifier="reports", EndpointType="READER"
+    )
+    assert endpoint["CustomEndpointType"] == "READER"
+    assert len(rds.describe_db_cluster_endpoints(DBClusterIdentifier="wire")["DBClusterEndpoints"]) == 3

@@ -138,20 +138,11 @@ def test_delete_snapshot(world: World) -> None:
 # ---- sharing
 
 
-def share(world: World, name: str, *accounts: str) -> None:
-    world.call(
-        "ModifyDBClusterSnapshotAttribute",
-        DBClusterSnapshotIdentifier=name,
-        AttributeName="restore",
-        ValuesToAdd=list(accounts),
-    )
-
-
 def test_a_shared_snapshot_goes_by_its_arn_and_shows_only_when_asked_for(world: World) -> None:
     """AUG-SHARE, BC: IncludeShared or SnapshotType shared; the full ARN; only in its own region; tags stay at home."""
     world.cluster(KmsKeyId=key_arn("own"), StorageEncrypted=True)
     arn = world.snapshot(Tags=[{"Key": "team", "Value": "a"}])["DBClusterSnapshotArn"]
-    share(world, "snap", OTHER_ACCOUNT)
+    world.share("snap", OTHER_ACCOUNT)
     assert found(world, OTHER_ACCOUNT) == set()
     assert found(world, OTHER_ACCOUNT, IncludeShared=True) == {arn}
     assert found(world, OTHER_ACCOUNT, SnapshotType="shared") == {arn}
@@ -182,19 +173,19 @@ def test_what_cannot_be_shared(world: World) -> None:
     world.snapshot("legacy", "aws-key")
     for name in (automated, backup, "owned-by-aws", "legacy"):
         with refused("InvalidDBClusterSnapshotStateFault"):
-            share(world, name, OTHER_ACCOUNT)
+            world.share(name, OTHER_ACCOUNT)
     with refused("InvalidDBClusterSnapshotStateFault", "publicly"):
-        share(world, "mine", "all")
-    share(world, "mine", *(f"{number:012}" for number in range(20)))
+        world.share("mine", "all")
+    world.share("mine", *(f"{number:012}" for number in range(20)))
     with refused("SharedSnapshotQuotaExceeded"):
-        share(world, "mine", OTHER_ACCOUNT)
+        world.share("mine", OTHER_ACCOUNT)
 
 
 def test_sharing_a_default_key_names_the_reason(world: World) -> None:
     world.cluster()
     world.snapshot()
     with refused("InvalidDBClusterSnapshotStateFault", "default service key"):
-        share(world, "snap", OTHER_ACCOUNT)
+        world.share("snap", OTHER_ACCOUNT)
 
 
 # ---- RestoreDBClusterFromSnapshot
@@ -348,7 +339,7 @@ def test_a_shared_snapshot_is_restored_directly_and_may_keep_a_foreign_key(world
     """AUG-SHARE: Aurora restores a shared snapshot directly, encrypted or not; AUG-ENC: with its owner's key."""
     world.cluster(StorageEncrypted=True, KmsKeyId=key_arn("own"))
     arn = world.snapshot()["DBClusterSnapshotArn"]
-    share(world, "snap", OTHER_ACCOUNT)
+    world.share("snap", OTHER_ACCOUNT)
     answer = world.call(
         "RestoreDBClusterFromSnapshot",
         OTHER_ACCOUNT,

@@ -12,6 +12,8 @@ STATES: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).resolve().parents[2] / "statemachine.asl.json").read_text()
 )["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+COPY_STATES: dict[str, dict[str, Any]] = STATES["CopySnapshots"]["ItemProcessor"]["States"]
+COPY_TASKS = {name: state for name, state in COPY_STATES.items() if state["Type"] == "Task"}
 FAILURE_ROAD = {"Compensate", "DecideCompensation", "WaitForCompensation", "NotifyFailure", "RestoreFailed"}
 
 
@@ -21,19 +23,20 @@ def next_states(state: dict[str, Any]) -> set[str]:
     return {name for name in (state.get("Next"), state.get("Default"), *choices, *catches) if name}
 
 
-def reachable(start: str) -> set[str]:
+def reachable(start: str, states: dict[str, dict[str, Any]] = STATES) -> set[str]:
     seen, todo = set(), [start]
     while todo:
         if (name := todo.pop()) not in seen:
             seen.add(name)
-            todo += next_states(STATES[name])
+            todo += next_states(states[name])
     return seen
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_every_task_has_a_timeout_a_bounded_retry_and_a_catch_that_keeps_the_input(name: str) -> None:
-    task = TASKS[name]
-    assert 0 < task["TimeoutSeconds"] <= 900
+@pytest.mark.parametrize("name", [*TASKS, *COPY_TASKS])
+def test_every_task_has_a_timeout_and_a_bounded_retry(name: str) -> None:
+    task = {**TASKS, **COPY_TASKS}[name]
+    # Who waits for a lane says itself how long.
+    assert "TimeoutSecondsPath" in task if name == "WaitForLane" else 0 < task["TimeoutSeconds"] <= 900
     for retry in task["Retry"]:
         assert "States.ALL" not in retry["ErrorEquals"]
         assert "States.TaskFailed" not in retry["ErrorEquals"]
@@ -41,8 +44,29 @@ def test_every_task_has_a_timeout_a_bounded_retry_and_a_catch_that_keeps_the_inp
         if retry["MaxAttempts"] > 1:
             assert retry["JitterStrategy"] == "FULL"
             assert retry["MaxDelaySeconds"] <= 300
-    assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
-    assert all(catch["ResultPath"].startswith("$.") for catch in task["Catch"])
+
+
+@pytest.mark.parametrize("name", [*TASKS, "CopySnapshots"])
+def test_every_error_is_caught_and_keeps_the_input(name: str) -> None:
+    catches = STATES[name]["Catch"]
+    assert catches[-1]["ErrorEquals"] == ["States.ALL"]
+    assert all(catch["ResultPath"].startswith("$.") for catch in catches)
+
+
+def test_an_error_of_a_copy_is_the_maps() -> None:
+    """Only the wait for a lane has an end of its own: then it is asked for again."""
+    assert {name: state["Catch"] for name, state in COPY_STATES.items() if "Catch" in state} == {
+        "WaitForLane": [{"ErrorEquals": ["States.Timeout"], "ResultPath": "$.lane", "Next": "StartCopy"}]
+    }
+    assert STATES["CopySnapshots"]["Catch"][0]["ErrorEquals"] == ["DirectCopyRefused"]
+    assert STATES["CopySnapshots"]["MaxConcurrency"] == 1
+    assert reachable("StartCopy", COPY_STATES) == set(COPY_STATES)
+
+
+def test_a_plan_ends_before_anything_is_created() -> None:
+    assert reachable("ReportPlan") == {"ReportPlan", "PlanReported"}
+    assert STATES["SnapshotCheck"]["Next"] == "PlanOnly?"
+    assert {choice["Next"] for choice in STATES["PlanOnly?"]["Choices"]} == {"ReportPlan"}
 
 
 def test_the_first_state_wraps_whatever_came_in() -> None:

@@ -339,6 +339,7 @@ def pipeline() -> dict[str, Any]:
     text = (ROOT / "statemachine.asl.json").read_text()
     text = re.sub(r"\$\{(\w+)_arn\}", lambda match: function_arn(match[1], "1"), text)
     text = text.replace("${partition}", "aws").replace("${defaults_json}", "{}")
+    text = text.replace("${source_accounts_json}", "{}")
     assert definition.validate(text) == []
     machine: dict[str, Any] = json.loads(text)
     return machine
@@ -368,6 +369,7 @@ def wire(sfn: Harness, laps: int = 3) -> list[tuple[str, str]]:
     operation = {
         "operation_id": "op", "target_cluster_id": "t", "engine": "aurora-mysql", "database_phase": True, "readers": 1,
         "status": "IN_PROGRESS", "phase": "SnapshotCheck",
+        "mode": "restore", "copies_needed": False, "copies": [], "report": {},
     }  # fmt: skip
     answers: dict[str, Any] = {
         "snapshot_check": operation,
@@ -414,3 +416,72 @@ def test_the_pipeline_refuses_a_duplicate_without_touching_anything(sfn: Harness
     execution = sfn.run(pipeline(), {})
     assert (execution.status, execution.error) == ("FAILED", "DuplicateOperation")
     assert seen == []
+
+
+COPY = {"ordinal": 1, "phase": "copy-1"}
+
+
+def copying(sfn: Harness, *, starts: list[Any], mode: str = "restore") -> list[tuple[str, str]]:
+    """The same with one copy to make; StartCopy answers, or raises, one after the other."""
+    seen = wire(sfn)
+    check = sfn.functions.handlers["snapshot_check"]
+    route = {"copies_needed": True, "copies": [COPY], "mode": mode, "report": {"steps": ["read me"]}}
+    sfn.functions.handlers["snapshot_check"] = lambda event: {**check(event), **route}
+    looks: list[int] = []
+
+    def copy(event: Any) -> Any:
+        seen.append(("copy_snapshot", event["step"]))
+        answer: Any = {"state": "READY", "wait_seconds": 0, "detail": "", "phase": "", "copies": [COPY]}
+        if event["step"] == "StartCopy":
+            assert event["ordinal"] == 1
+            answer = {**answer, **starts.pop(0)}
+        if "error" in answer:
+            raise FunctionError(answer["error"], "no")
+        return answer
+
+    def look(event: Any) -> Any:
+        seen.append(("check_copy_status", event["step"]))
+        looks.append(1)
+        ready = len(looks) > 2
+        return {"state": "READY" if ready else "PENDING", "wait_seconds": 60, "phase": "copy-1", "status": "copying",
+                "percent": 0, "detail": ""}  # fmt: skip
+
+    sfn.functions.handlers |= {"copy_snapshot": copy, "check_copy_status": look}
+    return seen
+
+
+def test_the_pipeline_copies_waits_for_a_lane_and_restores(sfn: Harness) -> None:
+    starts: list[Any] = [
+        {"state": "QUEUED", "wait_seconds": 900}, {"state": "BLOCKED", "wait_seconds": 60}, {"state": "STARTED"},
+    ]  # fmt: skip
+    seen = copying(sfn, starts=starts)
+    execution = sfn.run(pipeline(), {})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    start, look = ("copy_snapshot", "StartCopy"), ("check_copy_status", "ObserveCopy")
+    assert seen[: seen.index(("restore_snapshot", "RestoreCluster"))] == [
+        ("snapshot_check", "SnapshotCheck"), ("copy_snapshot", "PrepareCopies"),
+        start, ("copy_snapshot", "WaitForLane"), start, start, look, look, look, ("copy_snapshot", "FinishCopy"),
+    ]  # fmt: skip
+
+
+def test_the_pipeline_takes_the_fallback_when_the_direct_copy_is_refused(sfn: Harness) -> None:
+    seen = copying(sfn, starts=[{"error": "DirectCopyRefused"}, {"state": "STARTED"}])
+    execution = sfn.run(pipeline(), {})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    steps = [step for name, step in seen if name == "copy_snapshot"]
+    assert steps == ["PrepareCopies", "StartCopy", "UseFallback", "PrepareCopies", "StartCopy", "FinishCopy"]
+
+
+def test_the_pipeline_compensates_a_failed_copy(sfn: Harness) -> None:
+    seen = copying(sfn, starts=[{"error": "CopySourceVanished"}])
+    execution = sfn.run(pipeline(), {})
+    assert (execution.status, execution.error) == ("FAILED", "ARP-X-001")
+    assert "restore_snapshot" not in [name for name, _ in seen]
+    assert "compensate" in [name for name, _ in seen]
+
+
+def test_a_plan_is_the_executions_output(sfn: Harness) -> None:
+    seen = copying(sfn, starts=[], mode="plan")
+    execution = sfn.run(pipeline(), {})
+    assert (execution.status, json.loads(execution.output or "")) == ("SUCCEEDED", {"steps": ["read me"]})
+    assert [name for name, _ in seen] == ["snapshot_check"]

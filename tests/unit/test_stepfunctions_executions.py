@@ -384,6 +384,50 @@ def test_a_failed_iteration_aborts_the_others_and_a_retry_runs_all_anew(sfn: Har
     assert kinds(execution).count("MapIterationFailed") == 1
 
 
+def test_an_inline_map_fails_with_the_iterations_own_error(sfn: Harness) -> None:
+    """As on AWS, where LocalStack recorded its test_map_state_catch: the Map's Catch names the iteration's error."""
+
+    def handler(event: Any) -> Any:
+        raise FunctionError("Boom", f"no {event}")
+
+    sfn.functions.handlers["f"] = handler
+    state = {
+        "Type": "Map",
+        "ItemsPath": "$.items",
+        "ItemProcessor": {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": "T", "States": {"T": task("f", End=True)}},
+        "MaxConcurrency": 1,
+        "Catch": [{"ErrorEquals": ["Boom"], "ResultPath": "$.error", "Next": "C"}],
+        "End": True,
+    }
+    execution = sfn.run({"StartAt": "M", "States": {"M": state, "C": {"Type": "Pass", "End": True}}}, {"items": [1, 2]})
+    caught = json.loads(execution.output or "")
+    assert caught["items"] == [1, 2]
+    assert caught["error"]["Error"] == "Boom"
+    assert json.loads(caught["error"]["Cause"])["errorMessage"] == "no 1"
+    assert len(sfn.functions.calls) == 1
+
+
+def test_a_wait_for_a_token_in_a_map_has_a_time_out_of_its_own(sfn: Harness) -> None:
+    sfn.functions.handlers["f"] = lambda event: None
+    waiting = task("f", TimeoutSecondsPath="$.wait", Next="Never")
+    waiting["Resource"] += ".waitForTaskToken"
+    waiting["Catch"] = [{"ErrorEquals": ["States.Timeout"], "ResultPath": "$.lane", "Next": "Again"}]
+    states = {
+        "W": waiting,
+        "Never": {"Type": "Fail", "Error": "Woken"},
+        "Again": {"Type": "Pass", "OutputPath": "$.lane.Error", "End": True},
+    }
+    state = {
+        "Type": "Map",
+        "ItemSelector": {"wait.$": "$$.Map.Item.Value.seconds"},
+        "ItemProcessor": {"StartAt": "W", "States": states},
+        "MaxConcurrency": 1,
+    }
+    execution = sfn.run(single(state), [{"seconds": 30}, {"seconds": 50}])
+    assert json.loads(execution.output or "") == ["States.Timeout", "States.Timeout"]
+    assert seconds(execution) == 80
+
+
 @pytest.mark.parametrize(
     ("result", "fields", "error"),
     [

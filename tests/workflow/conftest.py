@@ -12,7 +12,9 @@ import pytest
 from sandbox import samples
 from sandbox.server import Sandbox
 from sandbox.terraform import TerraformRoot
+from tests.workflow import cross_account as example
 from tests.workflow.support import ACCOUNT, REGION, Deployment
+from tests.workflow.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,6 +82,31 @@ def source(request: pytest.FixtureRequest) -> samples.Source:
     fixture = str(request.param).removeprefix("aurora-") + "_source"
     found: samples.Source = request.getfixturevalue(fixture)
     return found
+
+
+@pytest.fixture(scope="session")
+def cross_account(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> example.CrossAccount:
+    """examples/cross-account, applied."""
+    return example.deploy(sandbox, tmp_path_factory.mktemp("cross-account"))
+
+
+@pytest.fixture(scope="session")
+def world(sandbox: Sandbox, cross_account: example.CrossAccount) -> World:
+    """Sources of every kind in both accounts and regions; the pipeline may use the keys that the example names."""
+    [existing] = cross_account.root.variables["source_kms_key_arns"].values()
+    keys = {
+        (example.SOURCE_ACCOUNT, example.SOURCE_REGION): existing,
+        (example.SOURCE_ACCOUNT, example.REGION): cross_account.share_key_arn,
+    }
+    return World(sandbox, keys)
+
+
+@pytest.fixture
+def copy_target(cross_account: example.CrossAccount) -> Iterator[str]:
+    """A free name in the account of `cross_account`; what was restored under it is deleted afterwards."""
+    name = f"t-{uuid.uuid4().hex[:10]}"
+    yield name
+    cross_account.delete_cluster(name)
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from sandbox.faults import Fault
-from tests.workflow.support import ACCOUNT, REGION, Deployment, Execution, assert_audited, assert_failed
-from tests.workflow.world import SOURCE_ACCOUNT, SOURCE_REGION, World, seconds
+from tests.workflow.cross_account import ACCOUNT, REGION, SOURCE_ACCOUNT, SOURCE_REGION
+from tests.workflow.support import Deployment, Execution, assert_audited, assert_failed
+from tests.workflow.world import World, seconds
 
 FAR = (SOURCE_ACCOUNT, SOURCE_REGION)
 ELSEWHERE = (ACCOUNT, SOURCE_REGION)
@@ -60,11 +61,11 @@ def targets(cross_account: Deployment) -> Any:
 
 
 def test_the_hard_case_takes_one_copy_made_in_the_source_account(
-    cross_account: Deployment, world: World, target: str
+    cross_account: Deployment, world: World, copy_target: str
 ) -> None:
     """An automated snapshot under aws/rds of another account and region: naive pipelines copy it two or three times."""
     arn = world.snapshot(*FAR, "automated", "aws-managed")
-    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target})
+    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     record = succeeded(execution)
     [copy] = record["plan"]["route"]["copies"]
     assert (copy["account"], copy["region"]) == (SOURCE_ACCOUNT, REGION)
@@ -77,14 +78,14 @@ def test_the_hard_case_takes_one_copy_made_in_the_source_account(
     assert len(made) == 1
     assert f":{SOURCE_ACCOUNT}:" in made[0].principal
     assert events(execution).count("copy_started") == 1
-    assert {"copy_available", "share_added", "share_withdrawn", "copy_deleted"} <= set(events(execution))
+    assert {"copy_available", "copy_shared", "copy_deleted"} <= set(events(execution))
     world.assert_nothing_left(cross_account, arn)
 
 
-def test_copies_are_tagged_and_named_by_rule(cross_account: Deployment, world: World, target: str) -> None:
+def test_copies_are_tagged_and_named_by_rule(cross_account: Deployment, world: World, copy_target: str) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer")
     record = succeeded(
-        cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target, "keep_copies": True})
+        cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target, "keep_copies": True})
     )
     [copy] = world.copies()
     tags = {tag["Key"]: tag["Value"] for tag in copy["TagList"]}
@@ -125,11 +126,11 @@ def test_a_kept_copy_is_used_again_but_not_for_a_newer_snapshot_of_the_same_name
 
 @pytest.mark.parametrize(("strategy", "hops"), [("auto", 1), ("direct", 1), ("two_hop", 1)])
 def test_with_rights_in_the_source_account_no_strategy_needs_a_second_copy(
-    cross_account: Deployment, world: World, target: str, strategy: str, hops: int
+    cross_account: Deployment, world: World, copy_target: str, strategy: str, hops: int
 ) -> None:
     arn = world.snapshot(*FAR, "manual", "customer")
     record = succeeded(
-        cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target, "copy_strategy": strategy})
+        cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target, "copy_strategy": strategy})
     )
     assert len(record["plan"]["route"]["copies"]) == hops
     single = [c for c in record["plan"]["route"]["copies"] if c.get("cross_account") and c.get("cross_region")]
@@ -152,26 +153,30 @@ def _refuse_single_step(deployment: Deployment) -> None:
     )
 
 
-def test_auto_falls_back_when_aws_refuses_the_single_step(cross_account: Deployment, world: World, target: str) -> None:
+def test_auto_falls_back_when_aws_refuses_the_single_step(
+    cross_account: Deployment, world: World, copy_target: str
+) -> None:
     arn = world.snapshot(*FAR, "manual", "customer")
     _refuse_single_step(cross_account)
-    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target})
+    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     record = succeeded(execution)
     assert "UseFallback" in execution.states
     assert not any(c.get("cross_account") and c.get("cross_region") for c in record["plan"]["route"]["copies"])
     world.assert_nothing_left(cross_account, arn)
 
 
-def test_direct_does_not_fall_back(cross_account: Deployment, world: World, target: str) -> None:
+def test_direct_does_not_fall_back(cross_account: Deployment, world: World, copy_target: str) -> None:
     arn = world.snapshot(*FAR, "manual", "customer")
     _refuse_single_step(cross_account)
-    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target, "copy_strategy": "direct"})
+    execution = cross_account.run(
+        {"snapshot_identifier": arn, "target_cluster_id": copy_target, "copy_strategy": "direct"}
+    )
     assert_failed(execution, "ARP-SNAP-COPY-007")
     world.assert_nothing_left(cross_account, arn)
 
 
 def test_a_snapshot_that_its_owner_has_shared_is_restored_without_any_right_there(
-    cross_account: Deployment, world: World, target: str
+    cross_account: Deployment, world: World, copy_target: str
 ) -> None:
     """From an account that source_accounts does not name; the owner's share is not ours to withdraw."""
     stranger = "777788889999"
@@ -181,7 +186,7 @@ def test_a_snapshot_that_its_owner_has_shared_is_restored_without_any_right_ther
     rds.modify_db_cluster_snapshot_attribute(
         DBClusterSnapshotIdentifier=name, AttributeName="restore", ValuesToAdd=[ACCOUNT]
     )
-    record = succeeded(cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target}))
+    record = succeeded(cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target}))
     assert record["plan"]["route"]["copies"] == []
     assert world.shares(arn) == [ACCOUNT]
 
@@ -248,7 +253,7 @@ def test_the_sixth_copy_waits_for_a_lane_visibly_and_cheaply(
 
 
 def test_a_sixth_copy_that_aws_refuses_for_others_copies_is_queued(
-    cross_account: Deployment, world: World, target: str
+    cross_account: Deployment, world: World, copy_target: str
 ) -> None:
     """The limit is the account's: somebody else's copies take lanes that ours do not know of."""
     arns = [world.snapshot(*ELSEWHERE, "manual", "customer", 2000) for _ in range(6)]
@@ -256,15 +261,15 @@ def test_a_sixth_copy_that_aws_refuses_for_others_copies_is_queued(
     for number, arn in enumerate(arns[:5]):
         rds.copy_db_cluster_snapshot(
             SourceDBClusterSnapshotIdentifier=arn,
-            TargetDBClusterSnapshotIdentifier=f"theirs-{target}-{number}",
+            TargetDBClusterSnapshotIdentifier=f"theirs-{copy_target}-{number}",
             KmsKeyId=cross_account.outputs["kms_key_arn"],
         )
-    execution = cross_account.run({"snapshot_identifier": arns[5], "target_cluster_id": target})
+    execution = cross_account.run({"snapshot_identifier": arns[5], "target_cluster_id": copy_target})
     record = succeeded(execution)
     assert "copy_queued" in events(execution)
     assert any("in flight" in warning for warning in record["plan"]["warnings"])
     for number in range(5):
-        rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=f"theirs-{target}-{number}")
+        rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=f"theirs-{copy_target}-{number}")
     world.assert_nothing_left(cross_account, *arns)
 
 
@@ -286,15 +291,15 @@ def test_an_operation_that_is_aborted_does_not_block_its_lane_for_ever(
 
 
 def test_the_101st_manual_snapshot_is_refused_before_anything_is_done(
-    cross_account: Deployment, world: World, target: str
+    cross_account: Deployment, world: World, copy_target: str
 ) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer")
     rds, cluster = world.client("rds"), world.cluster(ACCOUNT, REGION, "customer", 1)
     have = len(rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"])
-    names = [f"full-{target}-{number}" for number in range(100 - have)]
+    names = [f"full-{copy_target}-{number}" for number in range(100 - have)]
     for name in names:
         rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier=name, DBClusterIdentifier=cluster)
-    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target})
+    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     assert_failed(execution, "ARP-SNAP-COPY-006")
     assert "100" in str(execution.cause)
     assert "CopySnapshots" not in execution.states
@@ -305,7 +310,7 @@ def test_the_101st_manual_snapshot_is_refused_before_anything_is_done(
 
 
 def test_the_quota_that_fills_up_after_the_check_ends_with_its_code(
-    cross_account: Deployment, world: World, target: str
+    cross_account: Deployment, world: World, copy_target: str
 ) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer")
     cross_account.sandbox.faults.add(
@@ -317,17 +322,17 @@ def test_the_quota_that_fills_up_after_the_check_ends_with_its_code(
             times=None,
         )
     )
-    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target})
+    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     assert_failed(execution, "ARP-SNAP-COPY-006")
     world.assert_nothing_left(cross_account, arn)
 
 
-def test_a_grant_that_is_revoked_in_mid_copy(cross_account: Deployment, world: World, target: str) -> None:
+def test_a_grant_that_is_revoked_in_mid_copy(cross_account: Deployment, world: World, copy_target: str) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer", 1000)
     key = world.customer_key(*ELSEWHERE)
     kms = world.client("kms", *ELSEWHERE)
     before = {grant["GrantId"] for grant in kms.list_grants(KeyId=key)["Grants"]}
-    run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": target})
+    run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     until(lambda: copying(world))
     for grant in kms.list_grants(KeyId=key)["Grants"]:
         if grant["GrantId"] not in before:
@@ -337,9 +342,9 @@ def test_a_grant_that_is_revoked_in_mid_copy(cross_account: Deployment, world: W
     world.assert_nothing_left(cross_account, arn)
 
 
-def test_a_source_that_is_deleted_in_mid_copy(cross_account: Deployment, world: World, target: str) -> None:
+def test_a_source_that_is_deleted_in_mid_copy(cross_account: Deployment, world: World, copy_target: str) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer", 1000)
-    run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": target})
+    run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     until(lambda: copying(world))
     world.client("rds", *ELSEWHERE).delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=arn.rsplit(":", 1)[1])
     execution = cross_account.wait(run)
@@ -347,9 +352,9 @@ def test_a_source_that_is_deleted_in_mid_copy(cross_account: Deployment, world: 
     world.assert_nothing_left(cross_account, arn)
 
 
-def test_a_copy_that_somebody_deletes(cross_account: Deployment, world: World, target: str) -> None:
+def test_a_copy_that_somebody_deletes(cross_account: Deployment, world: World, copy_target: str) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer", 1000)
-    run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": target})
+    run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     [copy] = until(lambda: copying(world))
     world.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy["DBClusterSnapshotIdentifier"])
     execution = cross_account.wait(run)
@@ -376,9 +381,11 @@ def test_a_foreign_snapshot_with_the_copys_name_is_not_touched(
     world.assert_nothing_left(cross_account, arn)
 
 
-def test_a_copy_that_passes_its_deadline_is_cancelled(cross_account: Deployment, world: World, target: str) -> None:
+def test_a_copy_that_passes_its_deadline_is_cancelled(
+    cross_account: Deployment, world: World, copy_target: str
+) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer", 60_000)  # two virtual days
-    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target})
+    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     assert_failed(execution, "ARP-COPY-STATUS-003")
     assert "%" in str(execution.cause), "what was last seen"
     world.assert_nothing_left(cross_account, arn)
@@ -386,12 +393,12 @@ def test_a_copy_that_passes_its_deadline_is_cancelled(cross_account: Deployment,
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_after_a_failure_copies_are_kept_or_deleted_as_asked(
-    cross_account: Deployment, world: World, target: str, keep: bool
+    cross_account: Deployment, world: World, copy_target: str, keep: bool
 ) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer")
-    cross_account.sandbox.rds.fail_resource(target, "restore-failed", "no luck")
+    cross_account.sandbox.rds.fail_resource(copy_target, "restore-failed", "no luck")
     execution = cross_account.run(
-        {"snapshot_identifier": arn, "target_cluster_id": target, "keep_copies_on_failure": keep}
+        {"snapshot_identifier": arn, "target_cluster_id": copy_target, "keep_copies_on_failure": keep}
     )
     assert_failed(execution, "ARP-RESTORE-STATUS-001")
     cross_account.sandbox.clock.advance(600)
@@ -405,33 +412,39 @@ def test_after_a_failure_copies_are_kept_or_deleted_as_asked(
     "operation", ["CopyDBClusterSnapshot", "ModifyDBClusterSnapshotAttribute", "DeleteDBClusterSnapshot"]
 )
 def test_a_call_that_is_throttled_or_whose_answer_is_lost_does_no_harm(
-    cross_account: Deployment, world: World, target: str, operation: str, done: bool
+    cross_account: Deployment, world: World, copy_target: str, operation: str, done: bool
 ) -> None:
     arn = world.snapshot(*FAR, "automated", "customer")
     cross_account.sandbox.faults.add(
         Fault(service="rds", operation=operation, principal="*:assumed-role/*", error="Throttling", times=8, done=done)
     )
-    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target})
+    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     record = succeeded(execution)
     assert not record.get("warnings")
     world.assert_nothing_left(cross_account, arn)
 
 
-def test_a_key_that_arrives_late_is_waited_for_a_little(cross_account: Deployment, world: World, target: str) -> None:
+def test_a_key_that_arrives_late_is_waited_for_a_little(
+    cross_account: Deployment, world: World, copy_target: str
+) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer")
     cross_account.sandbox.faults.add(
         Fault(service="rds", operation="CopyDBClusterSnapshot", error="KMSKeyNotAccessibleFault", times=2)
     )
-    succeeded(cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target}))
+    succeeded(cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target}))
     world.assert_nothing_left(cross_account, arn)
 
 
-def test_a_key_that_stays_inaccessible_ends_with_its_code(cross_account: Deployment, world: World, target: str) -> None:
+def test_a_key_that_stays_inaccessible_ends_with_its_code(
+    cross_account: Deployment, world: World, copy_target: str
+) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer")
     cross_account.sandbox.faults.add(
         Fault(service="rds", operation="CopyDBClusterSnapshot", error="KMSKeyNotAccessibleFault", times=None)
     )
-    assert_failed(cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target}), "ARP-SNAP-COPY-004")
+    assert_failed(
+        cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target}), "ARP-SNAP-COPY-004"
+    )
     world.assert_nothing_left(cross_account, arn)
 
 
@@ -462,13 +475,13 @@ def test_the_selector_takes_the_newest_that_fits(cross_account: Deployment, worl
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=manual.rsplit(":", 1)[1])
 
 
-def test_the_newest_snapshot_may_be_too_old(cross_account: Deployment, world: World, target: str) -> None:
+def test_the_newest_snapshot_may_be_too_old(cross_account: Deployment, world: World, copy_target: str) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer")
     request = {
         "source_cluster_id": world.cluster(*ELSEWHERE, "customer"),
         "source_region": SOURCE_REGION,
         "snapshot_selector": {"latest": True, "max_age_hours": 24},
-        "target_cluster_id": target,
+        "target_cluster_id": copy_target,
         "mode": "plan",
     }
     assert cross_account.run(request).status == "SUCCEEDED"

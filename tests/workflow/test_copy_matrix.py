@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.support import ACCOUNT, REGION, Deployment, assert_audited
-from tests.workflow.world import KEYS, KINDS, SOURCE_ACCOUNT, SOURCE_REGION, KeyKind, Kind, World, seconds
+from tests.workflow.cross_account import ACCOUNT, REGION, SOURCE_ACCOUNT, SOURCE_REGION
+from tests.workflow.support import Deployment, assert_audited
+from tests.workflow.world import KEYS, KINDS, KeyKind, Kind, World, seconds
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/implementation.md"
 BEGIN, END = "<!-- BEGIN copies (UPDATE_DOCS=1 make workflow) -->\n", "<!-- END copies -->"
@@ -43,18 +44,18 @@ ROWS = [(place, kind, key) for place in WHERE for kind in KINDS for key in KEYS]
     ("place", "kind", "key"), ROWS, ids=[f"{WHERE[p].replace(', ', '-').replace(' ', '-')}-{k}-{y}" for p, k, y in ROWS]
 )
 def test_the_fewest_copies_and_nothing_left(
-    cross_account: Deployment, world: World, target: str, place: tuple[str, str], kind: Kind, key: KeyKind
+    cross_account: Deployment, world: World, copy_target: str, place: tuple[str, str], kind: Kind, key: KeyKind
 ) -> None:
     arn = world.snapshot(*place, kind, key)
 
-    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": target})
+    execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target})
 
     assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
     assert execution.record is not None
     assert_audited(execution)
     made = execution.record["plan"]["route"]["copies"]
     assert len(made) == fewest(place, kind, key)
-    cluster = cross_account.cluster(target)
+    cluster = cross_account.cluster(copy_target)
     assert cluster is not None
     assert cluster["KmsKeyId"].split(":")[3:5] == [REGION, ACCOUNT], "a local customer key"
     took = seconds(cross_account, execution)

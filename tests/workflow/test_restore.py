@@ -20,7 +20,8 @@ CHECKS = [
     {"name": "orders", "database": samples.DATABASE, "sql": "SELECT COUNT(*) FROM orders", "at_least": 20},
 ]
 STATES = [
-    "WrapRequest", "SnapshotCheck", "RestoreCluster", "ObserveCluster", "ConfigureCluster", "ObserveConfiguration",
+    "WrapRequest", "SnapshotCheck", "PlanOnly?", "CopiesNeeded?",
+    "RestoreCluster", "ObserveCluster", "ConfigureCluster", "ObserveConfiguration",
     "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "DatabasePhase?", "SetupDbUsers",
     "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
 ]  # fmt: skip

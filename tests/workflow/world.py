@@ -11,9 +11,9 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from sandbox import samples
 from sandbox.server import Sandbox
-from tests.workflow.support import ACCOUNT, REGION, Deployment, Execution
+from tests.workflow.cross_account import ACCOUNT, REGION, SOURCE_ACCOUNT, SOURCE_REGION
+from tests.workflow.support import Deployment, Execution
 
-SOURCE_ACCOUNT, SOURCE_REGION = "444455556666", "us-east-1"
 PLACES = [(account, region) for account in (ACCOUNT, SOURCE_ACCOUNT) for region in (REGION, SOURCE_REGION)]
 
 Kind = Literal["automated", "manual", "awsbackup"]
@@ -121,18 +121,26 @@ class World:
         return found
 
     def reserved_items(self, deployment: Deployment) -> list[str]:
-        """The keys of the state table's items that are not records of operations and hold somebody or something."""
+        """The keys of the state table's items that are no operation's record and still hold somebody or something.
+
+        Items are not deleted: what may go has a time to live, and an empty lane holds nobody.
+        """
         pages = (
             deployment.client("dynamodb")
             .get_paginator("scan")
             .paginate(TableName=deployment.outputs["state_table_name"], ConsistentRead=True)
         )
         items = [{k: _deserialize(v) for k, v in item.items()} for page in pages for item in page["Items"]]
-        empty = ({}, [], set(), None, "")
-        lanes = [i for i in items if i["operation_id"].startswith("lane#")]
-        busy = [i for i in lanes if i.get("holders") not in empty or i.get("waiting") not in empty]
-        others = [i for i in items if "#" in i["operation_id"] and i not in lanes]
-        return sorted(i["operation_id"] for i in (*busy, *others))
+        return sorted(
+            item["operation_id"]
+            for item in items
+            if "#" in item["operation_id"]
+            and (
+                item.get("holders") or item.get("waiting")
+                if item["operation_id"].startswith("lane#")
+                else not item.get("expires_at")
+            )
+        )
 
     def assert_nothing_left(self, deployment: Deployment, *sources: str) -> None:
         """No copy, no share, no item of a copy, a share, a lane or a wait."""

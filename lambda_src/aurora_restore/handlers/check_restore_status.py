@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aurora_restore import events, metrics, waits
+from aurora_restore import events, observation
 from aurora_restore.engine.aurora import Aurora, refuse_another
 from aurora_restore.errors import ClusterFailed, InstanceFailed, OperationTimeout, ResourceVanished, RestoreError
-from aurora_restore.model import ClusterFacts, PhaseTiming, Record, WaitPhase, iso, parse_time
-from aurora_restore.readiness import NOT_FOUND, Described, Readiness, State, required_reads
-from aurora_restore.runtime import StepContext, Verdict, logger, step
+from aurora_restore.model import ClusterFacts, Record, WaitPhase, parse_time
+from aurora_restore.observation import Watch
+from aurora_restore.readiness import NOT_FOUND, Described, Readiness
+from aurora_restore.runtime import StepContext, Verdict, step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,67 +24,24 @@ def handler(ctx: StepContext) -> Verdict:
     """One look. The record is written only when what is seen has changed."""
     phase: WaitPhase = ctx.event["phase"]
     plan = ctx.record.planned
-    before = ctx.record.timings.get(phase) or PhaseTiming(started_at=iso(ctx.now))
-    judged, cluster = Aurora(ctx.aws.rds).observe(phase, plan, seen=before.seen)
+    judged, cluster = Aurora(ctx.aws.rds).observe(phase, plan, seen=observation.begun(ctx, phase).seen)
     if cluster:
         refuse_another(ctx.record, cluster)
-    if judged.unknown:
-        logger.warning("unknown_status", extra={"status": judged.status, "detail": judged.detail})
 
-    elapsed = before.elapsed(ctx.now)
-    reads = before.good_reads + 1 if judged.state is State.READY else 0
-    ready = reads >= required_reads(phase)
-    timing = replace(
-        before,
-        status=judged.status,
-        good_reads=min(reads, required_reads(phase)),
-        seen=before.seen or judged.status != NOT_FOUND,
-        ready_at=before.ready_at or (iso(ctx.now) if ready else None),
-    )
-    if timing != before:
-        _save(ctx, phase, timing, judged, cluster if ready else None)
-        if ready and before.ready_at is None:
-            metrics.phase_ready(ctx.settings.deployment, phase, elapsed, ctx.now)
+    def ready(record: Record) -> Record:
+        return replace(record, cluster=_facts(cluster)) if cluster else record
 
-    if judged.state is State.FAILED:
-        raise _failed(ctx, phase, judged)
     deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)]
-    if not ready and elapsed >= deadline:
-        raise _timed_out(ctx, phase, judged, deadline)
-
-    wait = 0
-    if judged.state is State.READY and not ready:
-        wait = waits.CONFIRM
-    elif not ready:
-        wait = waits.next_wait(
-            phase,
-            elapsed,
-            percent=judged.percent,
-            expected=plan.expected_seconds.get(phase),
-            remaining=deadline - elapsed,
-            floor=ctx.settings.wait_floor_seconds,
-            cap=ctx.settings.wait_cap_seconds,
-        )
-    verdict = {
-        "state": State.READY.value if ready else State.PENDING.value,
-        "wait_seconds": wait,
-        "phase": phase,
-        "status": judged.status,
-        "percent": judged.percent,
-        "detail": judged.detail,
-    }
-    logger.info("observed", extra={"observed": verdict, "elapsed": round(elapsed)})
-    return verdict
-
-
-def _save(ctx: StepContext, phase: str, timing: PhaseTiming, judged: Readiness, cluster: Described | None) -> None:
-    facts = _facts(cluster) if cluster else None
-
-    def seen(record: Record) -> Record:
-        return replace(record.with_timing(phase, timing), cluster=facts or record.cluster)
-
-    event = "phase_ready" if timing.ready_at else "status_seen"
-    ctx.update(event, seen, {"phase": phase, "status": judged.status, "detail": judged.detail})
+    watch = Watch(
+        phase=phase,
+        kind=phase,
+        deadline=deadline,
+        failed=lambda judged: _failed(ctx, phase, judged),
+        timed_out=lambda judged: _timed_out(ctx, phase, judged, deadline),
+        expected=plan.expected_seconds.get(phase),
+        when_ready=ready,
+    )
+    return observation.verdict(ctx, watch, judged)
 
 
 def _facts(cluster: Described) -> ClusterFacts:
@@ -101,7 +59,7 @@ def _facts(cluster: Described) -> ClusterFacts:
 
 
 def _failed(ctx: StepContext, phase: str, judged: Readiness) -> RestoreError:
-    found = events.since(ctx.aws.rds, ctx.record.planned, parse_time(ctx.record.started_at), ctx.now)
+    found = _events(ctx)
     kind: type[RestoreError] = InstanceFailed if phase in {"writer", "readers"} else ClusterFailed
     if judged.status == NOT_FOUND:
         kind = ResourceVanished
@@ -109,8 +67,13 @@ def _failed(ctx: StepContext, phase: str, judged: Readiness) -> RestoreError:
 
 
 def _timed_out(ctx: StepContext, phase: str, judged: Readiness, deadline: int) -> RestoreError:
-    found = events.since(ctx.aws.rds, ctx.record.planned, parse_time(ctx.record.started_at), ctx.now)
+    found = _events(ctx)
     return OperationTimeout(
         f"Phase {phase!r} passed its deadline of {deadline} s; last seen: {judged.detail}.{events.told(found)}",
         details={"phase": phase, "status": judged.status, "events": found},
     )
+
+
+def _events(ctx: StepContext) -> list[dict[str, str]]:
+    began = parse_time(ctx.record.started_at)
+    return events.since(ctx.aws.rds, events.of_cluster(ctx.record.planned), began, ctx.now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aurora_restore import compensation, outcome, waits
+from aurora_restore.copying import Copying
 from aurora_restore.engine.aurora import Aurora
 from aurora_restore.errors import failure_of
 from aurora_restore.model import Record, iso, parse_time
@@ -22,7 +23,7 @@ def handler(ctx: StepContext) -> Verdict:
     state = record.results["compensation"]
     if state["outcome"] != "running":
         return _verdict("READY", str(state["outcome"]).upper(), "; ".join(state["left"]))
-    return _clean_up(ctx, record, str(state["started_at"]))
+    return _clean_up(ctx, record, str(state["policy"]), str(state["started_at"]))
 
 
 def _record_failure(ctx: StepContext, record: Record) -> Record:
@@ -32,22 +33,23 @@ def _record_failure(ctx: StepContext, record: Record) -> Record:
     def fail(record: Record) -> Record:
         keep = compensation.keeps(record)
         record = compensation.kept(record) if keep else record
-        report = compensation.report("keep" if keep else "clean_up", iso(ctx.now), outcome="kept" if keep else None)
+        report = compensation.report("keep" if keep else "clean_up", iso(ctx.now))
         return outcome.failed(record.with_result("compensation", report), failure, now=ctx.now, ttl_days=ttl)
 
     logger.error("operation_failed", extra={"failure": failure.to_mapping()})
     return ctx.update("operation_failed", fail, {"error": failure.error, "code": failure.code, "cause": failure.cause})
 
 
-def _clean_up(ctx: StepContext, record: Record, started_at: str) -> Verdict:
+def _clean_up(ctx: StepContext, record: Record, policy: str, started_at: str) -> Verdict:
     elapsed = max(0.0, (ctx.now - parse_time(started_at)).total_seconds())
-    swept = compensation.sweep(Aurora(ctx.aws.rds), record, elapsed=elapsed)
+    swept = compensation.sweep(Aurora(ctx.aws.rds), Copying(ctx), record, elapsed=elapsed)
     deadline = ctx.settings.deadlines["compensate"]
     late = bool(swept.pending) and elapsed >= deadline
     done = late or not swept.pending
     left = [*swept.stuck, *(swept.pending if late else [])]
+    good = "kept" if policy == "keep" else "clean"
     report = compensation.report(
-        "clean_up", started_at, outcome=("incomplete" if left else "clean") if done else None, left=left
+        policy, started_at, outcome=("incomplete" if left else good) if done else None, left=left
     )
 
     def swept_over(record: Record) -> Record:
@@ -55,6 +57,7 @@ def _clean_up(ctx: StepContext, record: Record, started_at: str) -> Verdict:
         record = record.with_warnings(*(f"Not cleaned up: {item}" for item in left))
         return outcome.expiring(record, now=ctx.now, ttl_days=ctx.settings.record_ttl_days)
 
+    record = ctx.record  # the sweep records what it does about copies and shares by itself
     if done or swept_over(record) != record:
         states: dict[str, Any] = {item.identifier: item.state.value for item in swept.resources}
         ctx.update("compensated" if done else "compensating", swept_over, {"resources": states, "left": left})

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from botocore.exceptions import ClientError
+
 from aurora_restore import names
+from aurora_restore.copying import just_shared
 from aurora_restore.engine.aurora import Aurora, refuse_old_sdk, restore_parameters
+from aurora_restore.engine.snapshots import NOT_FOUND
+from aurora_restore.errors import ResourceBusy, wire_code
 from aurora_restore.model import PhaseTiming, Record, ResourceState, iso
 from aurora_restore.runtime import StepContext, Verdict, step
 
@@ -23,7 +28,12 @@ def handler(ctx: StepContext) -> Verdict:
         intent = ctx.intent("db-cluster", plan.target_cluster_id)
         ctx.update("restore_intended", lambda record: record.with_resource(intent), {"cluster": intent.identifier})
 
-    cluster = aurora.ensure_cluster(parameters, ctx.record)
+    try:
+        cluster = aurora.ensure_cluster(parameters, ctx.record)
+    except ClientError as error:
+        if wire_code(error) == NOT_FOUND and just_shared(ctx.record, plan.snapshot_to_restore, ctx.now):
+            raise ResourceBusy(f"{plan.snapshot_to_restore} has just been shared, and is not visible yet") from error
+        raise
     made = replace(
         intent,
         state=ResourceState.CREATED,

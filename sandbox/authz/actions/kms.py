@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandbox.authz.decisions import AuthorizationNotModelled
 from sandbox.authz.needs import Need, anywhere, arn, text
 
 if TYPE_CHECKING:
@@ -72,6 +73,14 @@ def _create_grant(call: Call, sources: Sources) -> list[Need]:
     return [Need("kms:CreateGrant", (resource,), grant)]
 
 
+def _retire_grant(call: Call, sources: Sources) -> list[Need]:
+    """Who may retire is first of all the grant's to say ("Retiring and revoking grants"): it counts as key policy."""
+    if not call.params.get("KeyId"):
+        raise AuthorizationNotModelled("kms:RetireGrant by a grant token alone")
+    resource, context = _key(call, sources, call.params["KeyId"])
+    return [Need("kms:RetireGrant", (resource,), context)]
+
+
 _ON_KEY = ("DescribeKey", "GetKeyPolicy", "GetKeyRotationStatus", "ListGrants", "ListResourceTags", "RevokeGrant")
 _CRYPTOGRAPHIC = ("Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")
 
@@ -82,4 +91,5 @@ OPERATIONS: Mapping[str, Mapper] = {
     "Decrypt": _decrypt,
     "ListAliases": anywhere("kms:ListAliases"),
     "ListKeys": anywhere("kms:ListKeys"),
+    "RetireGrant": _retire_grant,
 }

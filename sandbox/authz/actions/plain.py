@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.authz.needs import Need, anywhere, arn
+from sandbox.authz.needs import Need, anywhere, arn, request_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,20 @@ def _put_metric_data(call: Call, _sources: Sources) -> list[Need]:
     return [Need("cloudwatch:PutMetricData", (dataset,), {"cloudwatch:namespace": call.params["Namespace"]})]
 
 
+def _scalable_target(action: str) -> Mapper:
+    """The target's ARN ends in an id that only its registration makes: policies name all of an account's."""
+
+    def mapper(call: Call, _sources: Sources) -> list[Need]:
+        context = {
+            "application-autoscaling:scalable-dimension": call.params["ScalableDimension"],
+            "application-autoscaling:service-namespace": call.params["ServiceNamespace"],
+            **request_tags([{"Key": key, "Value": value} for key, value in (call.params.get("Tags") or {}).items()]),
+        }
+        return [Need(f"application-autoscaling:{action}", (arn(call, _SCALING, "scalable-target/*"),), context)]
+
+    return mapper
+
+
 def _resource(action: str, parameter: str) -> Mapper:
     return lambda call, _sources: [Need(action, (call.params[parameter],))]
 
@@ -63,6 +77,7 @@ def _start_execution(call: Call, _sources: Sources) -> list[Need]:
     return [Need("states:StartExecution", (":".join(parts[:7]),), {"states:StateMachineQualifier": qualifier})]
 
 
+_SCALING = "application-autoscaling"
 _EC2 = (
     "DescribeAccountAttributes",
     "DescribeAvailabilityZones",
@@ -80,6 +95,19 @@ def _ec2(action: str) -> Mapper:
 
 
 SERVICES: Mapping[str, Mapping[str, Mapper]] = {
+    _SCALING: {
+        operation: _scalable_target(operation)
+        for operation in (
+            "DeleteScalingPolicy",
+            "DeregisterScalableTarget",
+            "PutScalingPolicy",
+            "RegisterScalableTarget",
+        )
+    }
+    | {
+        operation: anywhere(f"{_SCALING}:{operation}")
+        for operation in ("DescribeScalableTargets", "DescribeScalingPolicies")
+    },
     "cloudwatch": {"PutMetricData": _put_metric_data},
     "ec2": {operation: _ec2(operation) for operation in _EC2},
     "lambda": {
@@ -97,6 +125,11 @@ SERVICES: Mapping[str, Mapping[str, Mapper]] = {
         "GetExecutionHistory": _resource("states:GetExecutionHistory", "executionArn"),
         "StartExecution": _start_execution,
         "StopExecution": _resource("states:StopExecution", "executionArn"),
+        # The reference lists no resource types for these: a token belongs to no resource that a policy could name.
+        **{
+            operation: anywhere(f"states:{operation}")
+            for operation in ("SendTaskFailure", "SendTaskHeartbeat", "SendTaskSuccess")
+        },
     },
     "xray": {
         operation: anywhere(f"xray:{operation}")

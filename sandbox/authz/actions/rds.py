@@ -85,6 +85,43 @@ def _restore_cluster(call: Call, _sources: Sources) -> list[Need]:
     ]
 
 
+def _restore_to_point_in_time(call: Call, _sources: Sources) -> list[Need]:
+    """Both clusters are the action's resources; a deleted source is named by its automated backup."""
+    params = call.params
+    cluster = _arn(call, "cluster", params["DBClusterIdentifier"])
+    if source := params.get("SourceDBClusterIdentifier"):
+        origin = _arn(call, "cluster", source)
+    else:
+        # The backup's name is not in the request: a policy that names one is not met here.
+        origin = _arn(call, "cluster-auto-backup", "*")
+    groups = (
+        # The engine is the source's, and not in the request.
+        _arn(call, "cluster-pg", params.get("DBClusterParameterGroupName") or "default.*"),
+        _arn(call, "og", params.get("OptionGroupName") or "default:*"),
+        _arn(call, "subgrp", params.get("DBSubnetGroupName") or "default"),
+    )
+    context = {**_tags(call), "rds:DatabaseClass": text(params.get("DBClusterInstanceClass"))}
+    # Tags that are taken over from the source need AddTagsToResource, too.
+    inherited = Need("rds:AddTagsToResource", (cluster,), {"rds:TagsFromRequest": "false"}, source="inherited tags")
+    return [
+        Need("rds:RestoreDBClusterToPointInTime", (cluster, origin, *groups), context),
+        *(_tagging(call, cluster) or [inherited]),
+        *_passed_roles(call, "MonitoringRoleArn", "DomainIAMRoleName"),
+    ]
+
+
+def _add_role(call: Call, _sources: Sources) -> list[Need]:
+    cluster = _arn(call, "cluster", call.params["DBClusterIdentifier"])
+    return [Need("rds:AddRoleToDBCluster", (cluster,)), *_passed_roles(call, "RoleArn")]
+
+
+def _create_endpoint(call: Call, _sources: Sources) -> list[Need]:
+    cluster = _arn(call, "cluster", call.params["DBClusterIdentifier"])
+    endpoint = _arn(call, "cluster-endpoint", call.params["DBClusterEndpointIdentifier"])
+    context = {**_tags(call), "rds:EndpointType": call.params["EndpointType"]}
+    return [Need("rds:CreateDBClusterEndpoint", (cluster, endpoint), context), *_tagging(call, endpoint)]
+
+
 def _create_cluster(call: Call, _sources: Sources) -> list[Need]:
     params = call.params
     cluster = _arn(call, "cluster", params["DBClusterIdentifier"])
@@ -232,6 +269,12 @@ _NAMED = {
     "RebootDBInstance": ("db", "DBInstanceIdentifier"),
     "DeleteDBClusterSnapshot": ("cluster-snapshot", "DBClusterSnapshotIdentifier"),
     "ModifyDBClusterSnapshotAttribute": ("cluster-snapshot", "DBClusterSnapshotIdentifier"),
+    # The backup's name is not in the request, which names the cluster's resource id.
+    "DeleteDBClusterAutomatedBackup": ("cluster-auto-backup", "DBClusterAutomatedBackupsArn"),
+    "DeleteDBClusterEndpoint": ("cluster-endpoint", "DBClusterEndpointIdentifier"),
+    "DescribeDBClusterEndpoints": ("cluster", "DBClusterIdentifier"),
+    "ModifyDBClusterEndpoint": ("cluster-endpoint", "DBClusterEndpointIdentifier"),
+    "RemoveRoleFromDBCluster": ("cluster", "DBClusterIdentifier"),
     "StartDBCluster": ("cluster", "DBClusterIdentifier"),
     "StopDBCluster": ("cluster", "DBClusterIdentifier"),
     "FailoverDBCluster": ("cluster", "DBClusterIdentifier"),
@@ -252,10 +295,12 @@ _UNNAMED = (
 OPERATIONS: Mapping[str, Mapper] = {
     **{operation: _named(operation, *where) for operation, where in _NAMED.items()},
     **{operation: anywhere(f"rds:{operation}") for operation in _UNNAMED},
+    "AddRoleToDBCluster": _add_role,
     "AddTagsToResource": _tag_action("rds:AddTagsToResource"),
     "CopyDBClusterSnapshot": _copy_snapshot,
     "CreateDBCluster": _create_cluster,
     "CreateDBClusterSnapshot": _create_snapshot,
+    "CreateDBClusterEndpoint": _create_endpoint,
     "CreateDBInstance": _create_instance,
     "DeleteDBCluster": _delete_cluster,
     "DescribeDBClusterSnapshots": _describe_snapshots,
@@ -264,4 +309,5 @@ OPERATIONS: Mapping[str, Mapper] = {
     "ModifyDBInstance": _modify_instance,
     "RemoveTagsFromResource": _tag_action("rds:RemoveTagsFromResource"),
     "RestoreDBClusterFromSnapshot": _restore_cluster,
+    "RestoreDBClusterToPointInTime": _restore_to_point_in_time,
 }
