@@ -12,7 +12,8 @@ locals {
   defaults      = { for key, value in var.defaults : key => value if value != null }
   defaults_json = jsonencode(jsonencode(local.defaults)) # JSON text as a JSON string, in its quotes
 
-  source_accounts_json = jsonencode(jsonencode(var.source_accounts))
+  source_accounts_json    = jsonencode(jsonencode(var.source_accounts))
+  passable_role_arns_json = jsonencode(jsonencode(var.passable_role_arns))
 
   # For the start command: what every request needs, less what the defaults give.
   example_input = {
@@ -32,7 +33,7 @@ locals {
   # (waits.py), by a share of it: the looks before that come on top. A route has at most three copies, and goes to another region
   # once, which is the copy that queues; a look there is the next try to start it.
   looks = {
-    phases = sum([for phase, times in { cluster = 1, configure = 1, instance = 2, compensate = 1 } :
+    phases = sum([for phase, times in { cluster = 1, configure = 2, instance = 2, compensate = 1 } :
       times * (var.deadlines[phase] / var.waits.cap_seconds + log(var.waits.cap_seconds / var.waits.floor_seconds, 2.718) / 0.025)
     ])
     copies = 3 * (var.deadlines.copy / 300 + log(300 / var.waits.floor_seconds, 2.718) / 0.25)
@@ -51,6 +52,8 @@ resource "aws_sfn_state_machine" "this" {
     partition            = local.partition
     defaults_json        = substr(local.defaults_json, 1, length(local.defaults_json) - 2)
     source_accounts_json = substr(local.source_accounts_json, 1, length(local.source_accounts_json) - 2)
+
+    passable_role_arns_json = substr(local.passable_role_arns_json, 1, length(local.passable_role_arns_json) - 2)
   }))
 
   # Execution data holds the request and the verdicts, and no secret: those stay in Secrets Manager. That is also why the

@@ -53,6 +53,8 @@ def aliases() -> Mapping[str, str]:
     return {alias: name for name, spec in schema()["properties"].items() for alias in spec.get("x-aliases", ())}
 
 
+_ENDPOINT: Final = "db_cluster_endpoint_identifier"
+
 # Ways to say which snapshot is meant; a request uses one of them.
 WAYS: Final = ("snapshot_identifier", "snapshot_date", "snapshot_selector")
 
@@ -104,7 +106,8 @@ def parse(
         for name in ("operation_id", "mode")
         if name in fallback
     ]
-    merged = merge(given, merge(copied.fields, fallback))
+    between = {name: value for name, value in copied.fields.items() if name not in given}
+    merged = merge(given, merge(between, fallback))
     if problems:
         return Parsed(None, tuple(problems))
 
@@ -124,6 +127,10 @@ def parse(
             "operation_id": operation_id,
             "target_cluster_id": names.normal_identifier(merged["target_cluster_id"]),
             "copy_settings_from": copied.cluster,
+            "custom_endpoints": [
+                {**endpoint, _ENDPOINT: names.normal_identifier(endpoint[_ENDPOINT])}
+                for endpoint in merged.get("custom_endpoints", ())
+            ],
             "source_region": _source_region(merged, settings),
             "source_account_id": account if account != settings.account else None,
             "target_region": settings.region,
@@ -149,9 +156,9 @@ def merge(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
         displaced |= {"source_cluster_id", "source_cluster_resource_id"}
         if _arn_parts(given):
             displaced |= {"source_region", "source_account_id"}
-    if "instances" in given:
+    if given.get("instances") is not None:
         displaced.add("readers")
-    if "readers" in given:
+    if given.get("readers") is not None:
         displaced.add("instances")
     beneath = {name: value for name, value in defaults.items() if name not in displaced}
     if isinstance(entries := beneath.get("instances"), list):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from aurora_restore.settings import Settings
 
 _FIELD: Final = "copy_settings_from"
+_ENDPOINTS, _AUTOSCALING = "CustomEndpointsByOrdinal", "ReaderAutoscaling"
+OWN_MEMBERS: Final = frozenset({_ENDPOINTS, _AUTOSCALING})
+"""What `document` adds to a cluster as RDS describes it."""
 
 
 def document(
@@ -35,8 +38,8 @@ def document(
     """
     return {
         **cluster,
-        "CustomEndpointsByOrdinal": [_endpoint(one, instances) for one in endpoints],
-        "ReaderAutoscaling": dict(autoscaling) if autoscaling else None,
+        _ENDPOINTS: [_endpoint(one, instances) for one in endpoints],
+        _AUTOSCALING: dict(autoscaling) if autoscaling else None,
     }
 
 

@@ -18,8 +18,12 @@ SCHEMA_VERSION: Final = 1
 Plain = dict[str, Any]
 Origin = Literal["request", "copied", "defaults"]
 """Where a field of the effective request comes from; ``copied`` is the cluster in copy_settings_from."""
-WaitPhase = Literal["cluster", "configure", "writer", "readers", "compensate"]
+WaitPhase = Literal["cluster", "configure", "writer", "readers", "complete", "compensate"]
 """What is waited for; a snapshot copy's phase is `PlannedCopy.phase`."""
+
+
+REBOOTS: Final = "reboots"
+"""Result of the record: when an instance was rebooted for its parameters, by identifier."""
 
 
 class Status(StrEnum):

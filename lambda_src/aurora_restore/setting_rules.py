@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from aurora_restore import names
@@ -109,7 +110,8 @@ def _monitored(prefix: str, interval: Any, role: Any) -> Iterator[RestoreError]:
         )
     if role is not None and not interval:
         yield MissingParameter(
-            f"{prefix}monitoring_role_arn is given, but monitoring_interval is {interval or 'missing'}",
+            f"{prefix}monitoring_role_arn is given, but monitoring_interval is "
+            f"{'missing' if interval is None else interval}",
             field=f"{prefix}monitoring_interval",
         )
 
@@ -199,6 +201,15 @@ def _roles(request: Request, settings: Settings) -> Iterator[RestoreError]:
         if arn.split(":")[4] != settings.account:
             yield InvalidParameter(
                 f"{arn} is a role of another account than the cluster's, {settings.account}", field=field
+            )
+        elif settings.passable_role_arns is not None and not any(
+            fnmatchcase(arn, allowed) for allowed in settings.passable_role_arns
+        ):
+            told = ", ".join(settings.passable_role_arns) or "none"
+            yield InvalidParameter(
+                f"The deployment may not hand the role {arn} to RDS; allowed: {told}",
+                field=field,
+                remedy="Name one of the allowed roles, or add this one to the module's passable_role_arns.",
             )
 
 

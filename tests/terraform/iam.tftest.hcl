@@ -40,7 +40,7 @@ run "trust" {
   }
 
   assert {
-    condition     = length(aws_iam_role_policy.step) == length(aws_iam_role.step) && length(distinct([for role in aws_iam_role.step : role.name])) == 12
+    condition     = length(aws_iam_role_policy.step) == length(aws_iam_role.step) && length(distinct([for role in aws_iam_role.step : role.name])) == 14
     error_message = "Each function has a role of its own."
   }
 }
@@ -57,7 +57,8 @@ run "actions_of_each_step" {
       ])))
       } == {
       snapshot_check = tolist([
-        "ec2:DescribeSecurityGroups", "kms:DescribeKey", "rds:DescribeAccountAttributes", "rds:DescribeDBClusterParameterGroups",
+        "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
+        "ec2:DescribeSecurityGroups", "kms:DescribeKey", "rds:DescribeAccountAttributes", "rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusterParameterGroups",
         "rds:DescribeDBClusterSnapshotAttributes", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBEngineVersions",
         "rds:DescribeDBInstances", "rds:DescribeDBMajorEngineVersions", "rds:DescribeDBParameterGroups", "rds:DescribeDBSubnetGroups",
         "rds:DescribeOrderableDBInstanceOptions",
@@ -69,12 +70,23 @@ run "actions_of_each_step" {
       ])
       check_copy_status    = tolist(["rds:DescribeDBClusterSnapshots", "rds:DescribeEvents"])
       restore_snapshot     = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot"])
-      check_restore_status = tolist(["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
+      check_restore_status = tolist(["rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
       configure_cluster = tolist([
         "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "rds:ModifyDBCluster",
         "secretsmanager:CreateSecret", "secretsmanager:TagResource",
       ])
-      create_instances = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:CreateDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances"])
+      create_instances = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:CreateDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:RebootDBInstance"])
+      complete_cluster = tolist([
+        "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies", "application-autoscaling:PutScalingPolicy",
+        "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource", "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms",
+        "cloudwatch:PutMetricAlarm", "iam:CreateServiceLinkedRole", "rds:AddRoleToDBCluster", "rds:AddTagsToResource", "rds:CreateDBClusterEndpoint",
+        "rds:CreateDBInstance", "rds:DeleteDBInstance", "rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusters", "rds:DescribeDBInstances",
+        "rds:EnableHttpEndpoint",
+      ])
+      check_settings = tolist([
+        "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies", "rds:DescribeDBClusterEndpoints",
+        "rds:DescribeDBClusters", "rds:DescribeDBInstances",
+      ])
       setup_db_users = tolist([
         "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "secretsmanager:CreateSecret", "secretsmanager:DescribeSecret",
         "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:RestoreSecret", "secretsmanager:TagResource",
@@ -86,7 +98,7 @@ run "actions_of_each_step" {
         "rds:ModifyDBCluster", "states:SendTaskSuccess",
       ])
       compensate = tolist([
-        "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot", "rds:DeleteDBInstance",
+        "application-autoscaling:DeregisterScalableTarget", "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot", "rds:DeleteDBInstance",
         "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "states:SendTaskSuccess",
       ])
       sns_notification = tolist(["kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"])

@@ -101,3 +101,11 @@ def test_a_copy_is_named_after_its_cluster() -> None:
 
 def test_secret_name_is_stable_per_target() -> None:
     assert names.user_secret_name("aurora-restore/d", "orders", "app") == "aurora-restore/d/orders/app"
+
+
+def test_a_copied_custom_endpoint_is_named_after_its_new_cluster() -> None:
+    assert names.endpoint_identifier("orders-reports", "orders", "orders-staging") == "orders-staging-reports"
+    assert names.endpoint_identifier("Reports", "orders", "staging") == "staging-reports"
+    long = names.endpoint_identifier("x" * 63, "orders", "t" * 63)
+    assert names.identifier_problem(long) is None
+    assert long != names.endpoint_identifier("x" * 63, "orders", "t" * 62 + "u")

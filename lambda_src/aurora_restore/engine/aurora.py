@@ -7,7 +7,7 @@ and adopts what "already exists" only if it bears this operation's tag.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -22,7 +22,15 @@ from aurora_restore.errors import (
     TargetExists,
     wire_code,
 )
-from aurora_restore.model import Plan, PlannedInstance, Record, Request, WaitPhase
+from aurora_restore.model import (
+    AssociatedRole,
+    CustomEndpoint,
+    Plan,
+    PlannedInstance,
+    Record,
+    Request,
+    WaitPhase,
+)
 from aurora_restore.readiness import Described, Readiness
 
 if TYPE_CHECKING:
@@ -192,13 +200,18 @@ class Aurora:
         found: list[Described] = [endpoint for page in pages for endpoint in page["DBClusterEndpoints"]]
         return [endpoint for endpoint in found if endpoint.get("EndpointType") == "CUSTOM"]
 
-    def observe(self, phase: WaitPhase, plan: Plan, *, seen: bool) -> tuple[Readiness, Described | None]:
-        """The state of what a phase waits for, with the cluster as described."""
+    def observe(
+        self, phase: WaitPhase, plan: Plan, *, seen: bool, data_api: bool = False
+    ) -> tuple[Readiness, Described | None]:
+        """The state of what a phase waits for, with the cluster as described; ``data_api`` is to be on in the end."""
         cluster = self.cluster(plan.target_cluster_id)
         if phase == "cluster":
             return readiness.cluster_restored(cluster, seen=seen), cluster
         if phase == "configure":
             return readiness.cluster_configured(cluster, seen=True), cluster
+        if phase == "complete":
+            endpoints = self.custom_endpoints(plan.target_cluster_id) if cluster else ()
+            return readiness.cluster_completed(cluster, endpoints, data_api=data_api), cluster
         whole = readiness.cluster_restored(cluster, seen=True)
         if whole.state is readiness.State.FAILED:
             return whole, cluster
@@ -232,6 +245,73 @@ class Aurora:
             create=lambda: self._rds.create_db_instance(**parameters)["DBInstance"],
             exists="DBInstanceAlreadyExists",
         )
+
+    def ensure_role(self, cluster: Described, role: AssociatedRole) -> str:
+        """Associate a role with the cluster, unless it is."""
+        wanted = (role.role_arn, role.feature_name or "")
+        there = {(one.get("RoleArn"), one.get("FeatureName") or "") for one in cluster.get("AssociatedRoles") or ()}
+        if wanted not in there:
+            feature = {"FeatureName": role.feature_name} if role.feature_name else {}
+            try:
+                self._rds.add_role_to_db_cluster(
+                    DBClusterIdentifier=cluster["DBClusterIdentifier"], RoleArn=role.role_arn, **feature
+                )
+            except ClientError as error:
+                if wire_code(error) != "DBClusterRoleAlreadyExists":
+                    raise
+        return role.role_arn
+
+    def ensure_http_endpoint(self, cluster: Described) -> bool:
+        """Switch the Data API on, unless it is; for provisioned and Serverless v2 clusters no Modify does that."""
+        if not cluster.get("HttpEndpointEnabled"):
+            self._rds.enable_http_endpoint(ResourceArn=cluster["DBClusterArn"])
+        return True
+
+    def ensure_custom_endpoint(
+        self, cluster: Described, endpoint: CustomEndpoint, members: Sequence[str], tags: Mapping[str, str]
+    ) -> str:
+        """Create the endpoint, unless the cluster has it. ``members`` are the instances in the order of the plan."""
+        name, identifier = endpoint.db_cluster_endpoint_identifier.lower(), cluster["DBClusterIdentifier"]
+
+        def there() -> bool:
+            return any(one.get("DBClusterEndpointIdentifier") == name for one in self.custom_endpoints(identifier))
+
+        if not there():
+            listed = {
+                member: [members[place - 1] for place in places]
+                for member, places in (
+                    ("StaticMembers", endpoint.static_members),
+                    ("ExcludedMembers", endpoint.excluded_members),
+                )
+                if places
+            }
+            try:
+                self._rds.create_db_cluster_endpoint(
+                    DBClusterIdentifier=identifier,
+                    DBClusterEndpointIdentifier=name,
+                    EndpointType=endpoint.endpoint_type,
+                    Tags=names.tag_list(tags),
+                    **listed,
+                )
+            except ClientError as error:
+                if wire_code(error) != "DBClusterEndpointAlreadyExists":
+                    raise
+                if not there():
+                    raise TargetExists(
+                        f"A custom endpoint {name} exists, of another cluster than {identifier}",
+                        field="custom_endpoints",
+                        remedy="Choose another db_cluster_endpoint_identifier: it is unique in account and region.",
+                    ) from error
+        return name
+
+    def reboot(self, identifier: str) -> None:
+        """Reboot an instance, for parameters that wait for it."""
+        self._rds.reboot_db_instance(DBInstanceIdentifier=identifier)
+
+    def shown_members(self, operation: str, part: str) -> frozenset[str]:
+        """The members of what a describe shows that this SDK knows; it drops the others."""
+        shape: Any = self._rds.meta.service_model.operation_model(operation).output_shape
+        return frozenset(shape.members[part].member.members)
 
     def modify(self, identifier: str, changes: Parameters) -> Described:
         """Change the cluster at once; left to the maintenance window, a new password would silently be queued."""

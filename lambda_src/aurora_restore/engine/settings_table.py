@@ -9,6 +9,7 @@ Sources: botocore's service model (BC) for which call takes what; aws-facts of t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,6 +67,11 @@ def _contained(wanted: Any, found: Any) -> bool:
 def _amount(wanted: Any, found: Any) -> bool:
     """RDS shows nothing where it is 0."""
     return bool((wanted or 0) == (found or 0))
+
+
+def _key(wanted: Any, found: Any) -> bool:
+    """A key's ARN or its id; RDS shows the ARN."""
+    return found is not None and str(found).rpartition("/")[2] == str(wanted).rpartition("/")[2]
 
 
 def _members_asked_for(wanted: Any, found: Any) -> bool:
@@ -250,6 +256,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         _BOTH,
         "PerformanceInsightsKMSKeyId",
         "PerformanceInsightsKMSKeyId",
+        same=_key,
         group="insights",
     ),
     Setting(
@@ -297,7 +304,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 BY_FIELD: Final[Mapping[str, Setting]] = {setting.field: setting for setting in SETTINGS}
 
 OF_AN_INSTANCE: Final = tuple(
-    setting.field for setting in SETTINGS if setting.calls == _CREATE or setting.field == "preferred_maintenance_window"
+    setting.field
+    for setting in SETTINGS
+    if Call.CREATE in setting.calls and setting.group is None and setting.field != "tags"
 )
 """What an entry of the request's ``instances`` may say."""
 
@@ -367,26 +376,39 @@ class Difference:
         }
 
 
-def cluster_differences(name: str, wanted: Values, document: Described) -> Iterator[Difference]:
-    """What of the cluster differs. ``document`` is `Living.document`."""
-    return _differences(name, wanted, document, lambda setting: setting.cluster)
+@dataclass(frozen=True)
+class Shown:
+    """What a describe shows of a cluster or an instance."""
+
+    name: str
+    described: Described
+    known: frozenset[str]
+    """Members that the function's SDK knows; of another one nothing can be said."""
 
 
-def instance_differences(name: str, wanted: Values, described: Described) -> Iterator[Difference]:
+def cluster_differences(wanted: Values, shown: Shown) -> Iterator[Difference]:
+    """What of the cluster differs; what is described is a `living.document`."""
+    return _differences(wanted, shown, lambda setting: setting.cluster)
+
+
+def instance_differences(wanted: Values, shown: Shown) -> Iterator[Difference]:
     """What of an instance differs."""
-    return _differences(name, wanted, described, lambda setting: setting.instance)
+    return _differences(wanted, shown, lambda setting: setting.instance)
 
 
-def _differences(
-    name: str, wanted: Values, described: Described, path: Callable[[Setting], str | None]
-) -> Iterator[Difference]:
+def _differences(wanted: Values, shown: Shown, path_of: Callable[[Setting], str | None]) -> Iterator[Difference]:
     for setting in SETTINGS:
-        value = wanted.get(setting.field)
-        if path(setting) is None or not _is_set(value) or Call.LAST in setting.calls:
+        value, path = wanted.get(setting.field), path_of(setting)
+        if path is None or not _is_set(value) or Call.LAST in setting.calls or _member(path) not in shown.known:
             continue
-        found = setting.shown_by(described, path(setting))
+        found = setting.shown_by(shown.described, path)
         if not setting.same(value, found):
-            yield Difference(name, setting.field, value, found, setting.matters)
+            yield Difference(shown.name, setting.field, value, found, setting.matters)
+
+
+def _member(path: str) -> str:
+    """The member that a JMESPath begins with."""
+    return re.split(r"\W", path, maxsplit=1)[0]
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aurora_restore import events, observation
 from aurora_restore.engine.aurora import Aurora, refuse_another
 from aurora_restore.errors import ClusterFailed, InstanceFailed, OperationTimeout, ResourceVanished, RestoreError
-from aurora_restore.model import ClusterFacts, Record, WaitPhase, parse_time
+from aurora_restore.model import REBOOTS, ClusterFacts, Record, WaitPhase, parse_time
 from aurora_restore.observation import Watch
 from aurora_restore.readiness import NOT_FOUND, Described, Readiness
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -16,7 +16,7 @@ from aurora_restore.runtime import StepContext, Verdict, step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DEADLINE_OF: Mapping[str, str] = {"writer": "instance", "readers": "instance"}
+_DEADLINE_OF: Mapping[str, str] = {"writer": "instance", "readers": "instance", "complete": "configure"}
 
 
 @step(audited=False)
@@ -24,7 +24,12 @@ def handler(ctx: StepContext) -> Verdict:
     """One look. The record is written only when what is seen has changed."""
     phase: WaitPhase = ctx.event["phase"]
     plan = ctx.record.planned
-    judged, cluster = Aurora(ctx.aws.rds).observe(phase, plan, seen=observation.begun(ctx, phase).seen)
+    judged, cluster = Aurora(ctx.aws.rds).observe(
+        phase,
+        plan,
+        seen=observation.begun(ctx, phase).seen,
+        data_api=bool(ctx.record.wanted.enable_http_endpoint),
+    )
     if cluster:
         refuse_another(ctx.record, cluster)
 
@@ -41,7 +46,11 @@ def handler(ctx: StepContext) -> Verdict:
         expected=plan.expected_seconds.get(phase),
         when_ready=ready,
     )
-    return observation.verdict(ctx, watch, judged)
+    verdict = observation.verdict(ctx, watch, judged)
+    # An instance is rebooted once: one that still waits for it afterwards is waited for, up to the deadline.
+    if set(judged.reboots) - ctx.record.results.get(REBOOTS, {}).keys():
+        return {**verdict, "state": "REBOOT"}
+    return verdict
 
 
 def _facts(cluster: Described) -> ClusterFacts:

@@ -35,8 +35,10 @@ def handler(ctx: StepContext) -> Verdict:
     copied = living.NOTHING_COPIED
     if pair := contract.settings_source(raw, defaults):
         copied = living.copy(ctx.aws, *pair, ctx.settings)
+    passable = _passable(ctx.event.get("passable_role_arns_json"))
+    settings = replace(ctx.settings, passable_role_arns=passable)
     parsed = contract.parse(
-        raw, defaults=defaults, operation_id=ctx.operation_id, settings=ctx.settings, now=ctx.now, copied=copied
+        raw, defaults=defaults, operation_id=ctx.operation_id, settings=settings, now=ctx.now, copied=copied
     )
     accounts = sources.parse(ctx.event.get("source_accounts_json"))
     request = parsed.request
@@ -83,6 +85,10 @@ def _defaults(text: object) -> object:
         raise ConfigurationInvalid("The deployment's defaults are not JSON", field="defaults") from error
 
 
+def _passable(text: object) -> tuple[str, ...] | None:
+    return tuple(str(arn) for arn in json.loads(str(text))) if text else None
+
+
 def _claimed_by(request: Request) -> dict[str, str]:
     return {"requested_by": request.requested_by} if request.requested_by else {}
 
@@ -95,6 +101,7 @@ def _verdict(record: Record) -> dict[str, Any]:
         "engine": plan.engine,
         "database_phase": plan.database_phase,
         "readers": len(plan.readers),
+        "completes": request.completes,
         "copies": [{"ordinal": copy.ordinal, "phase": copy.phase} for copy in plan.copies],
         "copies_needed": bool(plan.copies) or plan.route.share_snapshot,
         "report": report.of_plan(plan) if request.mode == "plan" else None,
