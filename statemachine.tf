@@ -31,9 +31,10 @@ locals {
   # What an operation adds to the execution's history if every phase lasts to its deadline; Step Functions' limit is 25,000.
   # A look is 9 events: task 5, choice 2, wait 2. Waits grow with the time that a phase has taken until they reach their cap
   # (waits.py), by a share of it: the looks before that come on top. A route has at most three copies, and goes to another region
-  # once, which is the copy that queues; a look there is the next try to start it.
+  # once, which is the copy that queues; a look there is the next try to start it. What is completed after the instances has what
+  # is left of the configuration's deadline, and is looked at every cap_seconds.
   looks = {
-    phases = sum([for phase, times in { cluster = 1, configure = 2, instance = 2, compensate = 1 } :
+    phases = sum([for phase, times in { cluster = 1, configure = 1, instance = 2, compensate = 1 } :
       times * (var.deadlines[phase] / var.waits.cap_seconds + log(var.waits.cap_seconds / var.waits.floor_seconds, 2.718) / 0.025)
     ])
     copies = 3 * (var.deadlines.copy / 300 + log(300 / var.waits.floor_seconds, 2.718) / 0.25)

@@ -28,6 +28,8 @@ class Watch:
     expected: float | None = None
     """Seconds that it is expected to take."""
     when_ready: Mutation = unchanged
+    floor: int | None = None
+    """Shortest wait in seconds; None for the deployment's."""
 
 
 def begun(ctx: StepContext, phase: str) -> PhaseTiming:
@@ -71,7 +73,7 @@ def verdict(ctx: StepContext, watch: Watch, judged: Readiness) -> Verdict:
             percent=judged.percent,
             expected=watch.expected,
             remaining=watch.deadline - elapsed,
-            floor=ctx.settings.wait_floor_seconds,
+            floor=watch.floor or ctx.settings.wait_floor_seconds,
             cap=ctx.settings.wait_cap_seconds,
         )
     seen = {

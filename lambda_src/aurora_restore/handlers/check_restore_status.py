@@ -16,7 +16,7 @@ from aurora_restore.runtime import StepContext, Verdict, step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DEADLINE_OF: Mapping[str, str] = {"writer": "instance", "readers": "instance", "complete": "configure"}
+_DEADLINE_OF: Mapping[str, str] = {"writer": "instance", "readers": "instance"}
 
 
 @step(audited=False)
@@ -36,7 +36,7 @@ def handler(ctx: StepContext) -> Verdict:
     def ready(record: Record) -> Record:
         return replace(record, cluster=_facts(cluster)) if cluster else record
 
-    deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)]
+    deadline = _deadline(ctx, phase)
     watch = Watch(
         phase=phase,
         kind=phase,
@@ -45,12 +45,25 @@ def handler(ctx: StepContext) -> Verdict:
         timed_out=lambda judged: _timed_out(ctx, phase, judged, deadline),
         expected=plan.expected_seconds.get(phase),
         when_ready=ready,
+        # Roles and endpoints take minutes, and an execution has room for so many events only (statemachine.tf).
+        floor=ctx.settings.wait_cap_seconds if phase == "complete" else None,
     )
     verdict = observation.verdict(ctx, watch, judged)
     # An instance is rebooted once: one that still waits for it afterwards is waited for, up to the deadline.
     if set(judged.reboots) - ctx.record.results.get(REBOOTS, {}).keys():
         return {**verdict, "state": "REBOOT"}
     return verdict
+
+
+def _deadline(ctx: StepContext, phase: WaitPhase) -> int:
+    deadlines = ctx.settings.deadlines
+    if phase != "complete":
+        return deadlines[_DEADLINE_OF.get(phase, phase)]
+    # What is completed has what the configuration has left of its deadline.
+    configured = ctx.record.timings.get("configure")
+    ended = parse_time(configured.ready_at) if configured and configured.ready_at else None
+    used = configured.elapsed(ended) if configured and ended else 0
+    return max(ctx.settings.wait_cap_seconds, deadlines["configure"] - round(used))
 
 
 def _facts(cluster: Described) -> ClusterFacts:
