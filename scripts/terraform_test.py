@@ -1,4 +1,4 @@
-"""`make terraform-test`: validate the module and every example, then `terraform test` with a mocked provider.
+"""`make terraform-test`: validate the module, its parts and every example, then `terraform test` without AWS.
 
 `terraform init` is run in folders of `.build`, so that nothing is left beside the sources.
 """

@@ -132,7 +132,10 @@ class SnapshotKeyUnusable(RestoreError):
     """The key of the snapshot is disabled, pending deletion, of a kind that RDS cannot use, or may not be used."""
 
     code = "ARP-SNAP-CHECK-010"
-    remedy = "Enable the key (or cancel its deletion), and let its policy allow the role that the message names."
+    remedy = (
+        "Enable the key (or cancel its deletion), and let its policy allow the role that the message names. A key of an "
+        "account that source_accounts does not name also has to be in the module's snapshot_kms_key_arns."
+    )
 
 
 # --- SNAP-COPY: bringing the snapshot to where it can be restored --------------------------------------------------

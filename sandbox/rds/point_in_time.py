@@ -31,8 +31,6 @@ _RESTORE = {
 }
 # The new cluster keeps these of its source. Not the port, for which the engine's default is taken (BC).
 _INHERITED = ("BackupRetentionPeriod", "PreferredBackupWindow")
-# To read a volume that another account's key protects, RDS needs more of the caller (AUG-2023 Clone).
-_FOREIGN_KEY_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
 
 
 @dataclass(frozen=True)
@@ -161,14 +159,14 @@ class PointInTime:
         own, key = source.encryption, call.params.get("KmsKeyId")
         foreign = source.place.account != call.account
         if foreign and own.kind != "none":
-            facts = self.kit.keys(source.place.account, source.place.region, own.key) if own.key else None
+            facts = self.kit.keys.find(source.place.account, source.place.region, own.key) if own.key else None
             if facts is None or facts.aws_managed:
                 # The default key of another account can't be shared (AUG-2023 Clone).
                 raise key_not_accessible(own.key or "an AWS owned key")
             if not key:
                 raise invalid_combination("KmsKeyId is required for a clone of another account's encrypted DB cluster.")
         if own.key is not None:
-            self.kit.usable_key(call, own.key, *([_FOREIGN_KEY_ACTIONS] if foreign else []))
+            self.kit.usable_key(call, own.key)
         if key:
             if own.kind == "none":
                 # BC:KmsKeyId: "if [the source] isn't encrypted, then the restore request is rejected".

@@ -214,10 +214,47 @@ run "only_what_bears_our_tag" {
         for statement in jsondecode(policy.policy).Statement : statement.Condition == {
           StringEquals         = { "aws:RequestTag/aurora-restore:managed-by" = "restore" }
           StringEqualsIfExists = { "aws:ResourceTag/aurora-restore:managed-by" = "restore" }
-        } if contains(flatten([statement.Action]), "rds:AddTagsToResource")
+        } if contains(flatten([statement.Action]), "rds:AddTagsToResource") && statement.Sid != "TriedOutByAutoscaling"
       ]
     ]))
     error_message = "Tagging makes nothing ours that is another deployment's."
+  }
+
+  # Application Auto Scaling tries its caller's permissions out with made-up names; for the role's own calls they do not count.
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => [
+        for statement in jsondecode(policy.policy).Statement : statement.Condition if statement.Sid == "TriedOutByAutoscaling"
+      ]
+      } == {
+      for key in keys(aws_iam_role_policy.step) : key => [
+        for condition in [{ Bool = { "aws:ViaAWSService" = "true" } }] : condition if key == "complete_cluster"
+      ]
+    }
+    error_message = "What Application Auto Scaling tries out is allowed to it alone."
+  }
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => sort(distinct(flatten([
+        for statement in jsondecode(policy.policy).Statement : statement.Action
+        if can(statement.Condition.StringEquals["application-autoscaling:service-namespace"])
+      ]))) if contains(["complete_cluster", "compensate"], key)
+      } == {
+      complete_cluster = tolist([
+        "application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource",
+      ])
+      compensate = tolist(["application-autoscaling:DeregisterScalableTarget"])
+    }
+    error_message = "Scaling is changed for Aurora's readers only."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.step["create_instances"].policy).Statement :
+      statement.Condition == { StringEquals = { "aws:ResourceTag/aurora-restore:managed-by" = "restore" } } if statement.Sid == "RebootOurs"
+    ])
+    error_message = "Only this deployment's instances are rebooted."
   }
 
   assert {
@@ -534,5 +571,36 @@ run "another_partition" {
   assert {
     condition     = jsondecode(aws_sfn_state_machine.this.definition).States.SnapshotCheck.Resource == "arn:aws-cn:states:::lambda:invoke"
     error_message = "So is the workflow's."
+  }
+}
+
+run "no_role_is_passed_unasked" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : !contains(flatten([statement.Action]), "iam:PassRole")
+      ]
+    ]))
+    error_message = "Without passable_role_arns no role is passed."
+  }
+}
+
+run "roles_that_may_be_passed" {
+  command = plan
+
+  variables {
+    passable_role_arns = ["arn:aws:iam::111122223333:role/rds-monitoring", "arn:aws:iam::111122223333:role/orders-*"]
+  }
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => [
+        for statement in jsondecode(policy.policy).Statement : statement.Condition.StringEquals["iam:PassedToService"]
+        if contains(flatten([statement.Action]), "iam:PassRole") && toset(flatten([statement.Resource])) == toset(var.passable_role_arns)
+      ] if contains(["complete_cluster", "create_instances"], key)
+    } == { complete_cluster = ["rds.amazonaws.com"], create_instances = ["monitoring.rds.amazonaws.com"] }
+    error_message = "Each role is passed to the service that takes it."
   }
 }

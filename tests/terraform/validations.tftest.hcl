@@ -80,14 +80,25 @@ run "tags_of_the_pipeline" {
   expect_failures = [var.tags]
 }
 
+# Just beyond what tests/terraform/limits.tftest.hcl shows to fit.
 run "tags_too_long" {
   command = plan
 
   variables {
-    tags = { for i in range(20) : "tag-${i}" => "0123456789012345678901234567890123456789012345678901234567890123456789012345" }
+    tags = { for i in range(23) : format("tag-%02d", i) => "01234567890123456789012345678901234567890123456789" }
   }
 
   expect_failures = [var.tags]
+}
+
+run "table_name_too_long" {
+  command = plan
+
+  variables {
+    table_names = { state = join("", [for i in range(101) : "x"]) }
+  }
+
+  expect_failures = [var.table_names]
 }
 
 run "table_name_with_space" {
@@ -692,4 +703,24 @@ run "subscription_to_firehose_without_role" {
   }
 
   expect_failures = [var.notifications]
+}
+
+run "passable_role_by_name" {
+  command = plan
+
+  variables {
+    passable_role_arns = ["rds-monitoring"]
+  }
+
+  expect_failures = [var.passable_role_arns]
+}
+
+run "passable_roles_too_long" {
+  command = plan
+
+  variables {
+    passable_role_arns = [for i in range(50) : format("arn:aws:iam::111122223333:role/%030d", i)]
+  }
+
+  expect_failures = [var.passable_role_arns]
 }

@@ -109,3 +109,13 @@ def test_a_copied_custom_endpoint_is_named_after_its_new_cluster() -> None:
     long = names.endpoint_identifier("x" * 63, "orders", "t" * 63)
     assert names.identifier_problem(long) is None
     assert long != names.endpoint_identifier("x" * 63, "orders", "t" * 62 + "u")
+
+
+def test_what_the_deployment_has_made_bears_its_tag_whichever_operation_it_was() -> None:
+    described = names.tag_list(names.operation_tags(deployment="restore", operation_id="op", tags={}))
+    assert names.bears_tags(described, deployment="restore")
+    assert names.bears_tags(described, deployment="restore", operation_id="op")
+    assert not names.bears_tags(described, deployment="restore", operation_id="other")
+    assert not names.bears_tags(described, deployment="other")
+    assert not names.bears_tags([{"Key": names.OPERATION_TAG, "Value": "op"}], deployment="restore")
+    assert not names.bears_tags(None, deployment="restore")

@@ -197,3 +197,45 @@ def test_percent_is_read_when_there_is_one() -> None:
     assert readiness.cluster_restored(cluster("creating", PercentProgress="42")).percent == 42
     assert readiness.cluster_restored(cluster("creating", PercentProgress="")).percent is None
     assert readiness.cluster_restored(cluster("creating")).percent is None
+
+
+# --- copies of snapshots ----------------------------------------------------------------------------------------------
+
+
+def a_copy(status: str, percent: object = 0) -> dict[str, object]:
+    return {"DBClusterSnapshotIdentifier": "arp-orders-1", "Status": status, "PercentProgress": percent}
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "flies"),
+    [
+        ("available", readiness.State.READY, False),
+        ("copying", readiness.State.PENDING, True),
+        ("creating", readiness.State.PENDING, True),
+        ("failed", readiness.State.FAILED, False),
+        ("incompatible-restore", readiness.State.FAILED, False),
+        ("incompatible_parameters", readiness.State.FAILED, False),
+        ("deleting", readiness.State.FAILED, False),
+        ("deleted", readiness.State.FAILED, False),
+    ],
+)
+def test_a_copy_by_its_status(status: str, state: readiness.State, flies: bool) -> None:
+    judged = readiness.snapshot_copied(a_copy(status), seen=True)
+    assert (judged.state, judged.unknown) == (state, False)
+    assert readiness.in_flight(a_copy(status)) is flies
+
+
+def test_a_copy_shows_its_progress_and_none_while_it_queues() -> None:
+    assert readiness.snapshot_copied(a_copy("copying")).percent == 0
+    assert readiness.snapshot_copied(a_copy("copying", 41)).percent == 41
+
+
+def test_a_copy_of_an_unknown_status_is_waited_for_loudly() -> None:
+    judged = readiness.snapshot_copied(a_copy("transmogrifying"))
+    assert (judged.state, judged.unknown) == (readiness.State.PENDING, True)
+
+
+def test_a_copy_that_is_gone() -> None:
+    assert readiness.snapshot_copied(None, seen=False).state is readiness.State.PENDING
+    assert readiness.snapshot_copied(None, seen=True).state is readiness.State.FAILED
+    assert not readiness.in_flight(None)

@@ -287,6 +287,22 @@ class Interleaved:
         return interleaved
 
 
+@pytest.mark.parametrize("what", ["join", "keep"])
+def test_the_leavers_second_write_sees_what_came_between(tables: DynamoDBClient, what: str) -> None:
+    client: Any = Interleaved(tables)
+    plain, items = SharedItems(tables, TABLE), SharedItems(client, TABLE)
+    plain.join(KEY, "a", NOW, gone=True)
+
+    def between() -> None:
+        plain.join(KEY, "b", NOW, gone=False)
+        if what == "keep":
+            plain.leave(KEY, "b", NOW, keep=True)
+
+    with client.after(lambda: None, between):
+        assert items.leave(KEY, "a", NOW) is Left.OTHERS
+    assert plain.join(KEY, "c", NOW, gone=False)
+
+
 OPERATIONS = ("a", "b", "c", "d")
 
 

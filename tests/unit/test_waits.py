@@ -62,3 +62,23 @@ def test_copies_take_longer_across_regions_and_with_size() -> None:
     assert 2000 < waits.copy_seconds(100, cross_region=True) < 3000
     assert waits.copy_seconds(100, cross_region=True) < waits.copy_seconds(1000, cross_region=True)
     assert waits.copy_seconds(0, cross_region=False) > 0
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "remaining", "woken", "wait"),
+    [
+        (0, 172_800, True, 900), (90_000, 172_800, True, 900), (0, 30, True, 30),
+        (0, 172_800, False, 60), (4_000, 172_800, False, 200), (90_000, 172_800, False, 300), (0, 0, False, 1),
+    ],
+)  # fmt: skip
+def test_a_copys_turn_is_asked_for_seldom(elapsed, remaining, woken, wait) -> None:
+    assert waits.turn_wait(elapsed, remaining=remaining, woken=woken) == wait
+
+
+def test_two_days_in_a_queue_fit_into_an_executions_history() -> None:
+    """A lap is at most 13 events, an execution's history 25,000 (Step Functions quotas)."""
+    elapsed, laps = 0, 0
+    while elapsed < 172_800:
+        elapsed += waits.turn_wait(elapsed, remaining=172_800 - elapsed, woken=False)
+        laps += 1
+    assert laps * 13 < 12_000

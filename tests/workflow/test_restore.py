@@ -22,7 +22,8 @@ CHECKS = [
 STATES = [
     "WrapRequest", "SnapshotCheck", "PlanOnly?", "CopiesNeeded?",
     "RestoreCluster", "ObserveCluster", "ConfigureCluster", "ObserveConfiguration",
-    "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "DatabasePhase?", "SetupDbUsers",
+    "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "Completion?",
+    "CheckSettings", "DatabasePhase?", "SetupDbUsers",
     "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
 ]  # fmt: skip
 

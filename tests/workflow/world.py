@@ -120,10 +120,17 @@ class World:
             ]
         return found
 
+    def delete_copies(self) -> None:
+        """Delete them all."""
+        for copy in self.copies():
+            if copy["Status"] != "deleting":
+                rds = self.client("rds", copy["account"], copy["region"])
+                rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy["DBClusterSnapshotIdentifier"])
+
     def reserved_items(self, deployment: Deployment) -> list[str]:
         """The keys of the state table's items that are no operation's record and still hold somebody or something.
 
-        Items are not deleted: what may go has a time to live, and an empty lane holds nobody.
+        Items are not deleted: what may go has a time to live, a kept copy's says so, and an empty lane holds nobody.
         """
         pages = (
             deployment.client("dynamodb")
@@ -131,16 +138,7 @@ class World:
             .paginate(TableName=deployment.outputs["state_table_name"], ConsistentRead=True)
         )
         items = [{k: _deserialize(v) for k, v in item.items()} for page in pages for item in page["Items"]]
-        return sorted(
-            item["operation_id"]
-            for item in items
-            if "#" in item["operation_id"]
-            and (
-                item.get("holders") or item.get("waiting")
-                if item["operation_id"].startswith("lane#")
-                else not item.get("expires_at")
-            )
-        )
+        return sorted(item["operation_id"] for item in items if "#" in item["operation_id"] and _holds(item))
 
     def assert_nothing_left(self, deployment: Deployment, *sources: str) -> None:
         """No copy, no share, no item of a copy, a share, a lane or a wait."""
@@ -148,6 +146,13 @@ class World:
         assert self.copies() == []
         assert [share for arn in sources if self.described(arn) for share in self.shares(arn)] == []
         assert self.reserved_items(deployment) == []
+
+
+def _holds(item: dict[str, Any]) -> bool:
+    """A lane that is held or waited for; a copy or share that is owned, or stays without having been asked to."""
+    if item["operation_id"].startswith("lane#"):
+        return bool(item.get("holders") or item.get("waiting"))
+    return bool(item.get("owners")) or not (item.get("expires_at") or item.get("kept"))
 
 
 def seconds(deployment: Deployment, execution: Execution) -> float:
