@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from sandbox import samples
 from sandbox.faults import Fault
-from tests.workflow.cross_account import ACCOUNT, REGION, SOURCE_ACCOUNT, SOURCE_REGION
+from tests.workflow.cross_account import ACCOUNT, REGION, SOURCE_ACCOUNT, SOURCE_REGION, CrossAccount
 from tests.workflow.support import Deployment, Execution, assert_audited, assert_failed
 from tests.workflow.world import World, seconds
 
@@ -58,10 +59,10 @@ def targets(cross_account: Deployment) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _no_copies_left(world: World) -> Any:
-    """What a test keeps, or a failed one leaves, is found by its tag."""
+def _no_copies_left(cross_account: Deployment, world: World) -> Any:
+    """What a test keeps or aborts, or a failed one leaves, is found by its tag."""
     yield
-    world.delete_copies()
+    world.delete_copies(cross_account)
 
 
 # --- one operation --------------------------------------------------------------------------------------------------
@@ -87,6 +88,39 @@ def test_the_hard_case_takes_one_copy_made_in_the_source_account(
     assert events(execution).count("copy_started") == 1
     assert {"copy_available", "share_added", "copy_deleted"} <= set(events(execution))
     world.assert_nothing_left(cross_account, arn)
+
+
+def test_the_examples_own_restore_brings_the_rows_and_users_of_another_account_and_region(
+    cross_account: CrossAccount, world: World, copy_target: str
+) -> None:
+    """An automated snapshot under the default key, from a real database: rows, users, checks."""
+    rds = cross_account.source_client("rds")
+    network = samples.make_network(cross_account.source_client("ec2"), rds)
+    ca = cross_account.sandbox.ca_pem
+    source = samples.make_source(rds, network, "aurora-postgresql", f"orders-{copy_target}", ca)
+    arn = cross_account.sandbox.take_automated_snapshot(source.cluster_id, SOURCE_ACCOUNT, SOURCE_REGION)
+    world.wait_available(arn)
+    execution = cross_account.run(
+        {
+            "source_account_id": SOURCE_ACCOUNT,
+            "source_region": SOURCE_REGION,
+            "source_cluster_id": source.cluster_id,
+            "snapshot_selector": {"latest": True, "type": "automated"},
+            "target_cluster_id": copy_target,
+            "users": [{"name": "shop_reports", "access": "read_only", "databases": [samples.DATABASE]}],
+            "checks": [
+                {"name": "orders", "database": samples.DATABASE, "sql": "SELECT COUNT(*) FROM orders", "equals": 20}
+            ],
+        }
+    )
+    record = succeeded(execution)
+    assert record["plan"]["snapshot_arn"] == arn
+    reports = cross_account.login(copy_target, "shop_reports", source.engine)
+    assert reports.execute("SELECT name FROM products WHERE id = 5") == [("Harbour Blend",)]
+    reports.close()
+    world.assert_nothing_left(cross_account, arn)
+    rds.delete_db_instance(DBInstanceIdentifier=f"{source.cluster_id}-1", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier=source.cluster_id, SkipFinalSnapshot=True)
 
 
 def test_copies_are_tagged_and_named_by_rule(cross_account: Deployment, world: World, copy_target: str) -> None:
@@ -262,13 +296,15 @@ def test_a_sixth_copy_that_aws_refuses_for_others_copies_is_queued(
     """The limit is the account's: somebody else's copies take lanes that ours do not know of."""
     arns = [world.snapshot(*ELSEWHERE, "manual", "customer", 2000) for _ in range(6)]
     rds = world.client("rds")
-    for number, arn in enumerate(arns[:5]):
-        rds.copy_db_cluster_snapshot(
-            SourceDBClusterSnapshotIdentifier=arn,
-            TargetDBClusterSnapshotIdentifier=f"theirs-{copy_target}-{number}",
-            KmsKeyId=cross_account.outputs["kms_key_arn"],
-        )
-    execution = cross_account.run({"snapshot_identifier": arns[5], "target_cluster_id": copy_target})
+    with cross_account.sandbox.clock.busy():  # else the copies would be done before the restore begins
+        for number, arn in enumerate(arns[:5]):
+            rds.copy_db_cluster_snapshot(
+                SourceDBClusterSnapshotIdentifier=arn,
+                TargetDBClusterSnapshotIdentifier=f"theirs-{copy_target}-{number}",
+                KmsKeyId=cross_account.outputs["kms_key_arn"],
+            )
+        run = cross_account.start({"snapshot_identifier": arns[5], "target_cluster_id": copy_target})
+    execution = cross_account.wait(run)
     record = succeeded(execution)
     assert "copy_queued" in events(execution)
     assert any("in flight" in warning for warning in record["plan"]["warnings"])
@@ -296,7 +332,7 @@ def test_the_101st_manual_snapshot_is_refused_before_anything_is_done(
     cross_account: Deployment, world: World, copy_target: str
 ) -> None:
     arn = world.snapshot(*ELSEWHERE, "manual", "customer")
-    rds, cluster = world.client("rds"), world.cluster(ACCOUNT, REGION, "customer", 1)
+    rds, cluster = world.client("rds"), world.cluster(ACCOUNT, REGION, "customer")
     have = len(rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"])
     names = [f"full-{copy_target}-{number}" for number in range(100 - have)]
     for name in names:
@@ -330,22 +366,23 @@ def test_the_quota_that_fills_up_after_the_check_ends_with_its_code(
 
 
 def test_a_grant_that_is_revoked_in_mid_copy(cross_account: Deployment, world: World, copy_target: str) -> None:
-    arn = world.snapshot(*ELSEWHERE, "manual", "customer", 1000)
+    arn = world.snapshot(*ELSEWHERE, "manual", "customer", 10_000)
     key = world.customer_key(*ELSEWHERE)
     kms = world.client("kms", *ELSEWHERE)
     before = {grant["GrantId"] for grant in kms.list_grants(KeyId=key)["Grants"]}
     run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     until(lambda: copying(world))
-    for grant in kms.list_grants(KeyId=key)["Grants"]:
-        if grant["GrantId"] not in before:
-            kms.revoke_grant(KeyId=key, GrantId=grant["GrantId"])
+    with cross_account.sandbox.clock.busy():
+        for grant in kms.list_grants(KeyId=key)["Grants"]:
+            if grant["GrantId"] not in before:
+                kms.revoke_grant(KeyId=key, GrantId=grant["GrantId"])
     execution = cross_account.wait(run)
     assert_failed(execution, "ARP-COPY-STATUS-002")
     world.assert_nothing_left(cross_account, arn)
 
 
 def test_a_source_that_is_deleted_in_mid_copy(cross_account: Deployment, world: World, copy_target: str) -> None:
-    arn = world.snapshot(*ELSEWHERE, "manual", "customer", 1000)
+    arn = world.snapshot(*ELSEWHERE, "manual", "customer", 10_000)
     run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     until(lambda: copying(world))
     world.client("rds", *ELSEWHERE).delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=arn.rsplit(":", 1)[1])
@@ -355,7 +392,7 @@ def test_a_source_that_is_deleted_in_mid_copy(cross_account: Deployment, world: 
 
 
 def test_a_copy_that_somebody_deletes(cross_account: Deployment, world: World, copy_target: str) -> None:
-    arn = world.snapshot(*ELSEWHERE, "manual", "customer", 1000)
+    arn = world.snapshot(*ELSEWHERE, "manual", "customer", 10_000)
     run = cross_account.start({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     [copy] = until(lambda: copying(world))
     world.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy["DBClusterSnapshotIdentifier"])
@@ -373,7 +410,7 @@ def test_a_foreign_snapshot_with_the_copys_name_is_not_touched(
     name = planned.record["plan"]["route"]["copies"][0]["identifier"]
     rds = world.client("rds")
     rds.create_db_cluster_snapshot(
-        DBClusterSnapshotIdentifier=name, DBClusterIdentifier=world.cluster(ACCOUNT, REGION, "customer", 1)
+        DBClusterSnapshotIdentifier=name, DBClusterIdentifier=world.cluster(ACCOUNT, REGION, "customer")
     )
     world.wait_available(f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}")
     execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": targets()})
@@ -420,7 +457,7 @@ def test_a_call_that_is_throttled_or_whose_answer_is_lost_does_no_harm(
     )
     execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": copy_target})
     record = succeeded(execution)
-    assert not record.get("warnings")
+    assert record.get("warnings") == record["plan"].get("warnings"), "no more than the plan said"
     world.assert_nothing_left(cross_account, arn)
 
 
@@ -489,3 +526,50 @@ def test_the_newest_snapshot_may_be_too_old(cross_account: Deployment, world: Wo
     execution = cross_account.run(request)
     assert_failed(execution, "ARP-SNAP-CHECK-009")
     world.client("rds", *ELSEWHERE).delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=arn.rsplit(":", 1)[1])
+
+
+def test_a_recreated_clusters_snapshots_are_told_apart(
+    cross_account: Deployment, world: World, copy_target: str
+) -> None:
+    """Two clusters have had the name: the living one's snapshots are meant; with none alive, the request has to say."""
+    rds, name = world.client("rds", *ELSEWHERE), f"again-{copy_target}"
+    network = samples.make_network(world.client("ec2", *ELSEWHERE), rds)
+    arns = []
+    for life in ("first", "second"):
+        rds.create_db_cluster(
+            DBClusterIdentifier=name,
+            Engine="aurora-mysql",
+            EngineVersion=samples.ENGINE_VERSIONS["aurora-mysql"],
+            MasterUsername=samples.MASTER_USERNAME,
+            MasterUserPassword=uuid.uuid4().hex,
+            DBSubnetGroupName=network.db_subnet_group_name,
+        )
+        samples.wait_until_available(rds, name)
+        arns.append(samples.take_snapshot(rds, name, f"{name}-{life}"))
+        if life == "first":
+            rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+            cross_account.sandbox.clock.advance(600)
+    first, second = (world.described(arn) for arn in arns)
+    assert first
+    assert second
+    request = {
+        "source_cluster_id": name,
+        "source_region": SOURCE_REGION,
+        "snapshot_date": second["SnapshotCreateTime"].strftime("%Y-%m-%d"),
+        "target_cluster_id": copy_target,
+        "mode": "plan",
+    }
+    living = cross_account.run(request)
+    assert living.record is not None
+    assert living.record["plan"]["snapshot_arn"] == arns[1]
+    assert any(first["DbClusterResourceId"] in warning for warning in living.record["warnings"])
+    asked = cross_account.run({**request, "source_cluster_resource_id": first["DbClusterResourceId"]})
+    assert asked.record is not None
+    assert asked.record["plan"]["snapshot_arn"] == arns[0]
+    rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+    cross_account.sandbox.clock.advance(600)
+    ambiguous = cross_account.run(request)
+    assert_failed(ambiguous, "ARP-SNAP-CHECK-008")
+    assert first["DbClusterResourceId"] in str(ambiguous.cause)
+    for arn in arns:
+        rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=arn.rsplit(":", 1)[1])

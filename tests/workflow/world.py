@@ -44,7 +44,7 @@ class World:
             self.customer_keys[account, region] = str(key)
         return self.customer_keys[account, region]
 
-    def cluster(self, account: str, region: str, key: KeyKind, size_gb: int = 100) -> str:
+    def cluster(self, account: str, region: str, key: KeyKind) -> str:
         """A source cluster without instances; its name."""
         if (account, region, key) in self._clusters:
             return self._clusters[account, region, key]
@@ -66,13 +66,13 @@ class World:
         samples.wait_until_available(rds, name)
         if key == "none":  # a cluster from before February 2026: today's API makes none that is not encrypted
             self.sandbox.rds.set_encryption(f"arn:aws:rds:{region}:{account}:cluster:{name}", "none")
-        self.sandbox.rds.set_volume_size(account, region, name, size_gb)
         self._clusters[account, region, key] = name
         return name
 
     def snapshot(self, account: str, region: str, kind: Kind, key: KeyKind, size_gb: int = 100) -> str:
         """A new, available snapshot; its ARN."""
-        cluster = self.cluster(account, region, key, size_gb)
+        cluster = self.cluster(account, region, key)
+        self.sandbox.rds.set_volume_size(account, region, cluster, size_gb)
         if kind == "automated":
             self.sandbox.clock.advance(61)  # their names carry the minute
             arn = self.sandbox.rds.take_automated_snapshot(account, region, cluster)
@@ -120,12 +120,16 @@ class World:
             ]
         return found
 
-    def delete_copies(self) -> None:
-        """Delete them all."""
+    def delete_copies(self, deployment: Deployment) -> None:
+        """Delete them all, and what the state table knows of them."""
         for copy in self.copies():
             if copy["Status"] != "deleting":
                 rds = self.client("rds", copy["account"], copy["region"])
                 rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy["DBClusterSnapshotIdentifier"])
+        for key in self.reserved_items(deployment):
+            deployment.client("dynamodb").delete_item(
+                TableName=deployment.outputs["state_table_name"], Key={"operation_id": {"S": key}}
+            )
 
     def reserved_items(self, deployment: Deployment) -> list[str]:
         """The keys of the state table's items that are no operation's record and still hold somebody or something.
