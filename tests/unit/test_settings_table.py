@@ -326,6 +326,7 @@ def test_nothing_differs_when_everything_is_as_asked_for() -> None:
 
 def test_what_was_not_asked_for_does_not_differ() -> None:
     assert cluster_drift({}, AS_SHOWN) == []
+    assert cluster_drift({"backtrack_window": 0}, {**AS_SHOWN, "BacktrackWindow": None}) == []
     assert cluster_drift({"deletion_protection": True}, AS_SHOWN) == []  # it goes on when this has passed
 
 
@@ -408,6 +409,7 @@ def test_default_groups_are_left_to_rds_unless_another_instance_has_its_own() ->
     found = settings_table.copied({"DBClusterParameterGroup": "default.aurora-mysql8.0"}, [default])
     assert "db_cluster_parameter_group_name" not in found
     assert "db_parameter_group_name" not in found
+    assert found["instances"] == [{"promotion_tier": 0}]
     found = settings_table.copied({}, [INSTANCE, default])
     assert found["db_parameter_group_name"] == "group"
     assert found["instances"][1]["db_parameter_group_name"] == "default.aurora-mysql8.0"
