@@ -69,6 +69,23 @@ variable "table_names" {
 # Permissions and encryption
 ################################################################################
 
+variable "passable_role_arns" {
+  description = "ARNs (with `*` where wanted) of IAM roles that a request may hand to RDS: `monitoring_role_arn`, `associated_roles`. None by default: whoever starts a restore could otherwise give a database any role of the account."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.passable_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/*-]+$", arn))])
+    error_message = "passable_role_arns must be ARNs of IAM roles (arn:aws:iam::<account>:role/<name>); the name may have wildcards."
+  }
+
+  validation {
+    condition     = length(jsonencode(var.passable_role_arns)) <= 2048
+    error_message = "passable_role_arns must be at most 2 KB as JSON: they become part of policies, which IAM limits to 10 KB."
+  }
+}
+
 variable "permissions_boundary" {
   description = "ARN of the policy that bounds every role of the module."
   type        = string

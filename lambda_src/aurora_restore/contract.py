@@ -10,13 +10,13 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from aurora_restore import names
+from aurora_restore import names, setting_rules
 from aurora_restore.engine.routes import refuse_borders
 from aurora_restore.errors import (
     ConflictingFields,
@@ -29,7 +29,8 @@ from aurora_restore.errors import (
     UnknownField,
     UnsupportedSnapshot,
 )
-from aurora_restore.model import Request, iso, parse_time
+from aurora_restore.living import NOTHING_COPIED, Copied
+from aurora_restore.model import Origin, Request, iso, parse_time
 from aurora_restore.settings import Settings
 
 SCHEMA_FILE: Final = Path(__file__).with_name("request.schema.json")
@@ -52,6 +53,8 @@ def aliases() -> Mapping[str, str]:
     return {alias: name for name, spec in schema()["properties"].items() for alias in spec.get("x-aliases", ())}
 
 
+_ENDPOINT: Final = "db_cluster_endpoint_identifier"
+
 # Ways to say what is restored; a request uses one of them.
 WAYS: Final = ("snapshot_identifier", "snapshot_date", "snapshot_selector", "restore_to_time", "clone")
 
@@ -62,15 +65,40 @@ class Parsed:
 
     request: Request | None
     problems: tuple[RestoreError, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Where each field of the request comes from."""
 
 
-def parse(raw: object, *, defaults: object, operation_id: str, settings: Settings, now: datetime) -> Parsed:
-    """The request with the deployment's defaults beneath it, and all that is wrong with it.
+def settings_source(raw: object, defaults: object) -> tuple[str, str] | None:
+    """The cluster that `copy_settings_from` names and the one it is for, if they can be told.
+
+    What is wrong with what cannot, `parse` says.
+    """
+    ignored: list[RestoreError] = []
+    fields = merge(*(_normalised(layer, "the request", ignored) for layer in (raw, defaults)))
+    name, target = fields.get("copy_settings_from"), fields.get("target_cluster_id")
+    pattern = schema()["properties"]["copy_settings_from"]["pattern"]
+    if not isinstance(name, str) or not re.match(pattern, name) or not isinstance(target, str):
+        return None
+    return names.normal_identifier(name), names.normal_identifier(target)
+
+
+def parse(
+    raw: object,
+    *,
+    defaults: object,
+    operation_id: str,
+    settings: Settings,
+    now: datetime,
+    copied: Copied = NOTHING_COPIED,
+) -> Parsed:
+    """The request, beneath it what is copied of a living cluster, beneath that the deployment's defaults; and all that
+    is wrong with it.
 
     A request that breaks only rules can still be read: the preflight adds to its problems what it finds, so that a
     person learns everything at once. One that does not fit the schema cannot.
     """
-    problems: list[RestoreError] = []
+    problems: list[RestoreError] = list(copied.problems)
     given = _normalised(raw, "the request", problems)
     fallback = _normalised(defaults, "the deployment's defaults", problems)
     problems += [
@@ -78,12 +106,16 @@ def parse(raw: object, *, defaults: object, operation_id: str, settings: Setting
         for name in ("operation_id", "mode")
         if name in fallback
     ]
-    merged = merge(given, fallback)
+    between = {name: value for name, value in copied.fields.items() if name not in given}
+    merged = merge(given, merge(between, fallback))
     if problems:
         return Parsed(None, tuple(problems))
 
+    origins: dict[str, Origin] = {
+        name: "request" if name in given else "copied" if name in copied.fields else "defaults" for name in merged
+    }
     problems += _source_problems(merged)
-    unreadable = _schema_problems(merged, from_defaults=merged.keys() - given.keys())
+    unreadable = _schema_problems(merged, origins)
     if problems or unreadable:
         return Parsed(None, (*problems, *unreadable))
 
@@ -96,12 +128,17 @@ def parse(raw: object, *, defaults: object, operation_id: str, settings: Setting
             "target_cluster_id": names.normal_identifier(merged["target_cluster_id"]),
             **_source_cluster(merged),
             **_restore_time(merged),
+            "copy_settings_from": copied.cluster,
+            "custom_endpoints": [
+                {**endpoint, _ENDPOINT: names.normal_identifier(endpoint[_ENDPOINT])}
+                for endpoint in merged.get("custom_endpoints", ())
+            ],
             "source_region": _source_region(merged, settings),
             "source_account_id": account if account != settings.account else None,
             "target_region": settings.region,
         }
     )
-    return Parsed(request, tuple(_rule_problems(merged, settings, now)))
+    return Parsed(request, tuple(_rule_problems(request, merged, settings, now)), origins)
 
 
 def merge(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
@@ -109,7 +146,8 @@ def merge(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
 
     What says *what* is restored (a snapshot, a time, a clone) displaces what the defaults say of it, and an identifier
     needs no source cluster, an ARN no region or account: otherwise a default would turn a good request into a
-    contradiction.
+    contradiction. Likewise the number of readers and the list of instances displace one another; and what is said for
+    all instances holds for each of a list beneath it.
     """
     displaced: set[str] = set()
     if {name for name, value in given.items() if value is not False} & {*WAYS, "source_cluster_id"}:
@@ -120,7 +158,16 @@ def merge(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
         displaced |= {"source_cluster_id", "source_cluster_resource_id"}
     if _arn_parts(given):
         displaced |= {"source_region", "source_account_id"}
+    if given.get("instances") is not None:
+        displaced.add("readers")
+    if given.get("readers") is not None:
+        displaced.add("instances")
     beneath = {name: value for name, value in defaults.items() if name not in displaced}
+    if isinstance(entries := beneath.get("instances"), list):
+        beneath["instances"] = [
+            {name: value for name, value in entry.items() if name not in given} if isinstance(entry, Mapping) else entry
+            for entry in entries
+        ]
     return {name: value for name, value in {**beneath, **given}.items() if value is not None}
 
 
@@ -178,7 +225,7 @@ def _source_problems(fields: Fields) -> Iterator[RestoreError]:
         yield MissingSource("The request names no snapshot", field="snapshot_identifier")
 
 
-def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterator[RestoreError]:
+def _rule_problems(request: Request, fields: Fields, settings: Settings, now: datetime) -> Iterator[RestoreError]:
     """Rules on a request that fits the schema."""
     target = fields["target_cluster_id"]
     if problem := names.identifier_problem(target):
@@ -193,8 +240,6 @@ def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterato
     yield from _arn_conflicts(fields)
     if "restore_to_time" in fields or fields.get("clone"):
         yield from _cluster_problems(fields, settings, now)
-    elif "db_instance_class" not in fields:
-        yield MissingParameter("db_instance_class is missing", field="db_instance_class")
     if selector := fields.get("snapshot_selector"):
         yield from _selector_problems(selector, fields, settings)
     try:
@@ -208,10 +253,10 @@ def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterato
             field="target_region",
             remedy=f"Leave target_region out, or use a deployment in {fields['target_region']}.",
         )
-    yield from _scaling_problems(fields)
+    yield from setting_rules.problems(request, settings)
     yield from _database_problems(fields, settings)
     tags = names.operation_tags(
-        deployment=settings.deployment, operation_id="-", tags={**settings.tags, **fields.get("tags", {})}
+        deployment=settings.deployment, operation_id="-", tags={**settings.tags, **request.all_tags}
     )
     if len(tags) > MAX_TAGS:
         yield InvalidParameter(
@@ -288,12 +333,12 @@ def _snapshot_problems(fields: Fields) -> Iterator[RestoreError]:
 def _arn_conflicts(fields: Fields) -> Iterator[RestoreError]:
     whose = "snapshot" if "snapshot_identifier" in fields else "source cluster"
     arn = _arn_parts(fields)
-    for field, told, has in (
+    for name, told, has in (
         ("source_region", "in region", arn.get("region")),
         ("source_account_id", "of account", arn.get("account")),
     ):
-        if has and fields.get(field, has) != has:
-            yield ConflictingFields(f"{field} is {fields[field]}, but the {whose}'s ARN is {told} {has}", field=field)
+        if has and fields.get(name, has) != has:
+            yield ConflictingFields(f"{name} is {fields[name]}, but the {whose}'s ARN is {told} {has}", field=name)
 
 
 def _cluster_problems(fields: Fields, settings: Settings, now: datetime) -> Iterator[RestoreError]:
@@ -341,20 +386,6 @@ def _selector_problems(selector: Fields, fields: Fields, settings: Settings) -> 
         )
 
 
-def _scaling_problems(fields: Fields) -> Iterator[RestoreError]:
-    scaling = fields.get("serverless_v2_scaling")
-    if fields.get("db_instance_class") == "db.serverless" and scaling is None:
-        # RDS refuses a db.serverless instance in a cluster without a range (AUG: Requirements for Serverless v2).
-        yield MissingParameter(
-            "db_instance_class is db.serverless, but serverless_v2_scaling is missing", field="serverless_v2_scaling"
-        )
-    if scaling and scaling["min_capacity"] > scaling["max_capacity"]:
-        yield InvalidParameter(
-            f"min_capacity {scaling['min_capacity']} is above max_capacity {scaling['max_capacity']}",
-            field="serverless_v2_scaling",
-        )
-
-
 def _database_problems(fields: Fields, settings: Settings) -> Iterator[RestoreError]:
     for name in ("users", "checks"):
         entries = fields.get(name) or ()
@@ -374,6 +405,12 @@ def _database_problems(fields: Fields, settings: Settings) -> Iterator[RestoreEr
 # --- the schema -----------------------------------------------------------------------------------------------------
 
 
+_TOLD_ORIGINS: Final[Mapping[Origin, str]] = {
+    "defaults": " (from the deployment's defaults)",
+    "copied": " (from the cluster in copy_settings_from)",
+}
+
+
 @cache
 def _validator() -> Callable[[Any], Any]:
     import fastjsonschema  # only snapshot-check validates; no other function pays for it
@@ -384,24 +421,24 @@ def _validator() -> Callable[[Any], Any]:
     return compiled
 
 
-def _schema_problems(fields: Fields, *, from_defaults: set[str]) -> list[RestoreError]:
+def _schema_problems(fields: Fields, origins: Mapping[str, Origin]) -> list[RestoreError]:
     import fastjsonschema
 
     try:
         _validator()(fields)
     except fastjsonschema.JsonSchemaValuesException as error:
-        return [_explain(single, from_defaults) for single in error.errors]
+        return [_explain(single, origins) for single in error.errors]
     except fastjsonschema.JsonSchemaValueException as error:
-        return [_explain(error, from_defaults)]
+        return [_explain(error, origins)]
     return []
 
 
-def _explain(error: Any, from_defaults: set[str]) -> RestoreError:
+def _explain(error: Any, origins: Mapping[str, Origin]) -> RestoreError:
     """Our error for the validator's: field, what is wrong, what is allowed."""
     path = [str(part) for part in error.path[1:]]
     field = ".".join(path) or None
     root = path[0] if path else ""
-    origin = " (from the deployment's defaults)" if root in from_defaults else ""
+    origin = _TOLD_ORIGINS.get(origins.get(root, "request"), "")
     rule, allowed = error.rule, error.rule_definition
 
     if rule == "required":

@@ -56,7 +56,8 @@ def expected(
         later = [other.phase for other in copies[index + 1 :]]
         lives = sum(seconds.get(phase, 0) for phase in (*later, "cluster", "configure", "writer", "readers"))
         yield from _copy(copy, lives, kept=request.keep_copies)
-    yield _instances(request, storage_type)
+    for instance_class in request.classes:
+        yield _instances(request, instance_class, storage_type)
 
 
 def _creation(size_gib: int, seconds: int, storage_type: str) -> CostItem:
@@ -94,8 +95,8 @@ def _copy(copy: PlannedCopy, lives_seconds: int, *, kept: bool) -> Iterator[Cost
         )
 
 
-def _instances(request: Request, storage_type: str) -> CostItem:
-    count, name = request.readers + 1, request.instance_class
+def _instances(request: Request, name: str, storage_type: str) -> CostItem:
+    count = sum(spec.db_instance_class == name for spec in request.topology)
     factor, optimized = (IO_OPTIMIZED, ", I/O-Optimized") if storage_type == "aurora-iopt1" else (1.0, "")
     shown = f"{count} x {name}{optimized}"
     if name == "db.serverless" and (scaling := request.serverless_v2_scaling):

@@ -504,6 +504,16 @@ class UserLoginFailed(RestoreError):
     remedy = "Find out who changed the user or its secret since it was set up, and start a new operation."
 
 
+class ConfigurationDrift(RestoreError):
+    """The restored cluster's settings are not what was asked for, in a way that matters."""
+
+    code = "ARP-VERIFY-005"
+    remedy = (
+        "See in CloudTrail and the cluster's events who or what changed or refused the settings that the message "
+        "names; set them, or start a new operation. The cluster was kept."
+    )
+
+
 # --- GENERAL --------------------------------------------------------------------------------------------------------
 
 

@@ -115,12 +115,13 @@ class Facts:
     lifecycles: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Support periods by engine version: of the wanted one, and of the one at the restore."""
     orderable: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
-    """By engine version zones by class: of the wanted class, or of all classes if that one is not offered."""
+    """By engine version zones by class: of the wanted classes, or of all classes if one of those is not offered."""
     subnet_group: Described | None = None
     security_groups: Mapping[str, str] = field(default_factory=dict)
     """VPC by security group, of those that exist."""
     cluster_parameter_group: Described | None = None
-    instance_parameter_group: Described | None = None
+    instance_parameter_groups: Mapping[str, Described | None] = field(default_factory=dict)
+    """By name, of those that instances are to have."""
     target: Described | None = None
     """A cluster that has the wanted name."""
     taken_instances: tuple[str, ...] = ()

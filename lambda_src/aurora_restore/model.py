@@ -16,8 +16,14 @@ SCHEMA_VERSION: Final = 1
 """Version of the record's layout; a reader refuses a newer one."""
 
 Plain = dict[str, Any]
-WaitPhase = Literal["cluster", "configure", "writer", "upgrade", "readers", "compensate"]
+Origin = Literal["request", "copied", "defaults"]
+"""Where a field of the effective request comes from; ``copied`` is the cluster in copy_settings_from."""
+WaitPhase = Literal["cluster", "configure", "writer", "upgrade", "readers", "complete", "compensate"]
 """What is waited for; a snapshot copy's phase is `PlannedCopy.phase`."""
+
+
+REBOOTS: Final = "reboots"
+"""Result of the record: when an instance was rebooted for its parameters, by identifier."""
 
 
 class Status(StrEnum):
@@ -86,6 +92,52 @@ class ServerlessScaling:
 
     min_capacity: float
     max_capacity: float
+    seconds_until_auto_pause: int | None = None
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """An instance as asked for; what is None is as for all instances."""
+
+    db_instance_class: str | None = None
+    promotion_tier: int | None = None
+    availability_zone: str | None = None
+    db_parameter_group_name: str | None = None
+    ca_certificate_identifier: str | None = None
+    auto_minor_version_upgrade: bool | None = None
+    preferred_maintenance_window: str | None = None
+    monitoring_interval: int | None = None
+    monitoring_role_arn: str | None = None
+
+
+@dataclass(frozen=True)
+class AssociatedRole:
+    """An IAM role by which the database uses other services."""
+
+    role_arn: str
+    feature_name: str | None = None
+
+
+@dataclass(frozen=True)
+class CustomEndpoint:
+    """A custom endpoint; members are named by their place among the instances, from 1."""
+
+    db_cluster_endpoint_identifier: str
+    endpoint_type: Literal["READER", "ANY"]
+    static_members: tuple[int, ...] = ()
+    excluded_members: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReaderAutoscaling:
+    """How Application Auto Scaling changes the number of readers."""
+
+    min_capacity: int
+    max_capacity: int
+    predefined_metric_type: str
+    target_value: float
+    scale_in_cooldown: int | None = None
+    scale_out_cooldown: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,10 +199,14 @@ class Request:
     engine_version: str | None = None
     allow_major_version_upgrade: bool = False
     engine_lifecycle_support: str | None = None
+    copy_settings_from: str | None = None
     db_instance_class: str | None = None
-    """Given, except where the source is a cluster: then the preflight may take its writer's."""
+    """Of instances that have none of their own; where the source is a cluster, the preflight may take its writer's."""
     readers: int = 0
+    instances: tuple[InstanceSpec, ...] = ()
     port: int | None = None
+    network_type: str | None = None
+    availability_zones: tuple[str, ...] = ()
     db_parameter_group_name: str | None = None
     db_cluster_parameter_group_name: str | None = None
     kms_key_id: str | None = None
@@ -164,7 +220,20 @@ class Request:
     preferred_backup_window: str | None = None
     preferred_maintenance_window: str | None = None
     serverless_v2_scaling: ServerlessScaling | None = None
+    backtrack_window: int | None = None
+    enable_performance_insights: bool | None = None
+    performance_insights_kms_key_id: str | None = None
+    performance_insights_retention_period: int | None = None
+    database_insights_mode: str | None = None
+    monitoring_interval: int | None = None
+    monitoring_role_arn: str | None = None
+    ca_certificate_identifier: str | None = None
+    associated_roles: tuple[AssociatedRole, ...] = ()
+    enable_http_endpoint: bool | None = None
+    custom_endpoints: tuple[CustomEndpoint, ...] = ()
+    reader_autoscaling: ReaderAutoscaling | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    cost_tags: Mapping[str, str] = field(default_factory=dict)
     users: tuple[User, ...] = ()
     checks: tuple[Check, ...] = ()
     requested_by: str | None = None
@@ -176,19 +245,25 @@ class Request:
             return SourceKind.CLONE
         return SourceKind.POINT_IN_TIME if self.restore_to_time else SourceKind.SNAPSHOT
 
-    @property
-    def instance_class(self) -> str:
-        """The class of the instances, once what the request leaves open has been taken from the source."""
-        if self.db_instance_class is None:
-            raise ValueError("a request without a class, where the source has none either, has a finding that says so")
-        return self.db_instance_class
-
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> Self:
         """From a validated JSON object."""
         values = dict(data)
-        for name in ("vpc_security_group_ids", "enable_cloudwatch_logs_exports"):
+        for name in ("vpc_security_group_ids", "enable_cloudwatch_logs_exports", "availability_zones"):
             values[name] = tuple(values.get(name, ()))
+        values["instances"] = tuple(InstanceSpec(**entry) for entry in values.get("instances", ()))
+        values["associated_roles"] = tuple(AssociatedRole(**entry) for entry in values.get("associated_roles", ()))
+        values["custom_endpoints"] = tuple(
+            CustomEndpoint(
+                entry["db_cluster_endpoint_identifier"],
+                entry["endpoint_type"],
+                tuple(entry.get("static_members", ())),
+                tuple(entry.get("excluded_members", ())),
+            )
+            for entry in values.get("custom_endpoints", ())
+        )
+        if autoscaling := values.get("reader_autoscaling"):
+            values["reader_autoscaling"] = ReaderAutoscaling(**autoscaling)
         if (selector := values.get("snapshot_selector")) is not None:  # {} is the newest of any kind
             values["snapshot_selector"] = SnapshotSelector(**selector)
         if scaling := values.get("serverless_v2_scaling"):
@@ -199,6 +274,31 @@ class Request:
         )
         values["checks"] = tuple(Check(**check) for check in values.get("checks", ()))
         return cls(**values)
+
+    @property
+    def topology(self) -> tuple[InstanceSpec, ...]:
+        """The instances, the writer first, each with its class, if that is known."""
+        asked = self.instances or (InstanceSpec(),) * (self.readers + 1)
+        return tuple(
+            replace(spec, db_instance_class=spec.db_instance_class or self.db_instance_class) for spec in asked
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the instances, each once; without those that are not known yet."""
+        return tuple(dict.fromkeys(spec.db_instance_class for spec in self.topology if spec.db_instance_class))
+
+    @property
+    def all_tags(self) -> Mapping[str, str]:
+        """The request's tags and cost tags."""
+        return {**self.tags, **self.cost_tags}
+
+    @property
+    def completes(self) -> bool:
+        """Something is asked for that takes calls of its own when the instances are there."""
+        return bool(
+            self.associated_roles or self.enable_http_endpoint or self.custom_endpoints or self.reader_autoscaling
+        )
 
     def to_mapping(self) -> Plain:
         """As plain data, without what is not set."""
@@ -216,6 +316,8 @@ class PlannedInstance:
     role: Literal["writer", "reader"]
     instance_class: str
     promotion_tier: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What it has of its own beside class and tier, in the request's terms."""
 
 
 class SourceKind(StrEnum):
@@ -396,6 +498,8 @@ class Plan:
     """The role of the snapshot's account, where that is another one that the deployment knows."""
     costs: tuple[CostItem, ...] = ()
     instances: tuple[PlannedInstance, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Where each field of the request comes from."""
     steps: tuple[PlanStep, ...] = ()
     expected_seconds: Mapping[str, int] = field(default_factory=dict)
     learned_phases: tuple[str, ...] = ()

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from aurora_restore import costs, durations, history, names, quotas, source_cluster, waits
+from aurora_restore import costs, durations, history, names, quotas, setting_rules, source_cluster, waits
 from aurora_restore.database.users import reserved
-from aurora_restore.engine import aurora
+from aurora_restore.engine import aurora, settings_table
 from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (
     CopyNameConflict,
@@ -30,8 +30,10 @@ from aurora_restore.errors import (
     together,
 )
 from aurora_restore.facts import Facts, SourceFacts
+from aurora_restore.living import NOTHING_COPIED, Copied
 from aurora_restore.model import (
     KeyKind,
+    Origin,
     Plan,
     PlannedCopy,
     PlannedInstance,
@@ -54,14 +56,17 @@ def plan(
     now: datetime,
     *,
     problems: Iterable[RestoreError] = (),
+    origins: Mapping[str, Origin] | None = None,
+    copied: Copied = NOTHING_COPIED,
     known: history.History = MappingProxyType({}),
 ) -> Plan:
     """The plan; raises one error that names all findings when there is no legal one.
 
-    ``problems`` are those of the request itself; ``known`` is what earlier operations taught of durations.
+    ``problems`` are those of the request itself, ``origins`` where its fields come from, ``copied`` what was taken of
+    a living cluster, ``known`` what earlier operations taught of durations.
     """
     request = source_cluster.filled(request, facts.source)
-    found = [*problems, *facts.findings, *refusals(request, facts, settings, now)]
+    found = [*problems, *facts.findings, *refusals(request, facts, settings, now), *_copied_refusals(facts, copied)]
     if found:
         raise together(found)
     source, way = facts.source, facts.way
@@ -116,10 +121,12 @@ def plan(
         source_role=source.role,
         costs=tuple(costs.expected(request, _to_make(facts), expected, storage_type, size)),
         instances=instances,
+        origins=origins or {},
         expected_seconds=expected,
         learned_phases=tuple(phase for phase, name in classes.items() if name in known),
         warnings=(
             *facts.warnings,
+            *copied.notes,
             *key_warnings,
             *_version_warnings(way, source),
             *_warnings(request, facts, source, settings, now),
@@ -145,7 +152,7 @@ def _snapshot(source: SourceFacts) -> dict[str, str]:
 def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) -> Iterator[RestoreError]:
     """Everything that stands against the restore, as far as it is known."""
     if facts.source:
-        yield from _source_refusals(request, facts, facts.source, now)
+        yield from _source_refusals(request, facts, facts.source, settings, now)
         yield from source_cluster.refusals(request, facts.source, settings)
         yield from _copy_refusals(facts, settings)
     yield from _target_refusals(request, facts, settings)
@@ -154,7 +161,21 @@ def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) 
     yield from quotas.refusals(request, facts, settings)
 
 
-def _source_refusals(request: Request, facts: Facts, source: SourceFacts, now: datetime) -> Iterator[RestoreError]:
+def _copied_refusals(facts: Facts, copied: Copied) -> Iterator[RestoreError]:
+    """Settings of one engine do not fit the other."""
+    source = facts.source
+    engine = source.described["Engine"] if source else None
+    if source and copied.engine and engine and copied.engine != engine:
+        yield InvalidParameter(
+            f"copy_settings_from names {copied.cluster}, which is {copied.engine}; the {source.what} is {engine}",
+            field="copy_settings_from",
+            remedy=f"Name a cluster of the {source.what}'s engine, or leave copy_settings_from out.",
+        )
+
+
+def _source_refusals(
+    request: Request, facts: Facts, source: SourceFacts, settings: Settings, now: datetime
+) -> Iterator[RestoreError]:
     """What is wrong with restoring this snapshot or cluster as asked."""
     snapshot = source.described
     engine = str(snapshot["Engine"])
@@ -165,6 +186,9 @@ def _source_refusals(request: Request, facts: Facts, source: SourceFacts, now: d
         yield from _version_refusals(request, facts, source, facts.way, now)
     yield from _class_refusals(request, facts, engine)
     yield from _log_refusals(request, facts)
+    yield from setting_rules.refusals(
+        request, facts, snapshot, facts.way.target if facts.way else str(snapshot["EngineVersion"]), settings
+    )
     for user in request.users:
         if why := reserved(engine, user.name, str(snapshot.get("MasterUsername", ""))):
             yield UserAlreadyExists(f"The user {user.name} cannot be set up: {why}", field="users")
@@ -279,36 +303,50 @@ def support_ended(facts: Facts, version: str, now: datetime) -> datetime | None:
 
 
 def _class_refusals(request: Request, facts: Facts, engine: str) -> Iterator[RestoreError]:
-    """The class has to be offered, and in a zone that the subnet group covers; before an upgrade in place and after."""
-    wanted = request.db_instance_class
-    if "classes" in facts.unknown or wanted is None:
+    """The classes have to be offered, and in a zone that the subnet group covers; before an upgrade in place and after.
+
+    What is said of one version is not said again of the other.
+    """
+    if "classes" in facts.unknown:
         return
     for version, orderable in facts.orderable.items():
-        found = list(_class_of_version_refusals(request, facts, wanted, f"{engine} {version}", orderable))
+        found = list(_class_of_version_refusals(request, facts, f"{engine} {version}", orderable))
         if found:
             yield from found
             return
 
 
 def _class_of_version_refusals(
-    request: Request, facts: Facts, wanted: str, told: str, orderable: Mapping[str, frozenset[str]]
+    request: Request, facts: Facts, told: str, orderable: Mapping[str, frozenset[str]]
 ) -> Iterator[RestoreError]:
-    if wanted not in orderable:
-        offered = sorted(orderable)
-        more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
-        yield InstanceClassUnavailable(
-            f"{wanted} is not offered for {told}; offered: {', '.join(offered[:_SHOWN]) or 'none'}{more}",
-            field="db_instance_class",
-        )
-        return
-    offered_in, covered = orderable[wanted], _zones(facts.subnet_group)
-    if offered_in and covered and not offered_in & covered:
-        yield InstanceClassUnavailable(
-            f"{wanted} is offered in {', '.join(sorted(offered_in))}, but the subnet group "
-            f"{request.db_subnet_group_name} covers {', '.join(sorted(covered))}",
-            field="db_instance_class",
-            remedy="Choose a class that is offered in a zone of the subnet group, or a subnet group with such a zone.",
-        )
+    covered = _zones(facts.subnet_group)
+    for wanted in request.classes:
+        if wanted not in orderable:
+            offered = sorted(orderable)
+            more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
+            yield InstanceClassUnavailable(
+                f"{wanted} is not offered for {told}; offered: {', '.join(offered[:_SHOWN]) or 'none'}{more}",
+                field="db_instance_class",
+            )
+            continue
+        offered_in = orderable[wanted]
+        if offered_in and covered and not offered_in & covered:
+            yield InstanceClassUnavailable(
+                f"{wanted} is offered in {', '.join(sorted(offered_in))}, but the subnet group "
+                f"{request.db_subnet_group_name} covers {', '.join(sorted(covered))}",
+                field="db_instance_class",
+                remedy="Choose a class that is offered in a zone of the subnet group, or a subnet group with such a "
+                "zone.",
+            )
+    for ordinal, spec in enumerate(request.topology):
+        zone, offered_in = spec.availability_zone, orderable.get(str(spec.db_instance_class), frozenset())
+        if zone and ((covered and zone not in covered) or (offered_in and zone not in offered_in)):
+            yield InstanceClassUnavailable(
+                f"{spec.db_instance_class} cannot be created in {zone}: the class is offered in "
+                f"{', '.join(sorted(offered_in)) or 'zones that RDS does not tell'}, the subnet group covers "
+                f"{', '.join(sorted(covered)) or 'zones that are not known'}",
+                field=f"instances.{ordinal}.availability_zone",
+            )
 
 
 def _zones(subnet_group: Described | None) -> frozenset[str]:
@@ -347,12 +385,12 @@ def _network_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
 
 
 def _group_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
-    groups = (
-        ("db_cluster_parameter_group_name", request.db_cluster_parameter_group_name, facts.cluster_parameter_group),
-        ("db_parameter_group_name", request.db_parameter_group_name, facts.instance_parameter_group),
-    )
     wanted = (facts.offered or {}).get("DBParameterGroupFamily")
-    for field, name, group in groups:
+    named = [
+        ("db_cluster_parameter_group_name", request.db_cluster_parameter_group_name, facts.cluster_parameter_group)
+    ]
+    named += [("db_parameter_group_name", name, found) for name, found in facts.instance_parameter_groups.items()]
+    for field, name, group in named:
         if name is None or field in facts.unknown:
             continue
         if group is None:
@@ -379,12 +417,18 @@ def _log_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
 
 
 def _instances(request: Request) -> Iterator[PlannedInstance]:
-    for ordinal in range(1, request.readers + 2):
+    for ordinal, spec in enumerate(request.topology, 1):
+        own = {
+            field: value
+            for field in settings_table.OF_AN_INSTANCE
+            if field not in {"db_instance_class", "promotion_tier"} and (value := getattr(spec, field)) is not None
+        }
         yield PlannedInstance(
             identifier=names.instance_identifier(request.target_cluster_id, ordinal),
             role="writer" if ordinal == 1 else "reader",
-            instance_class=request.instance_class,
-            promotion_tier=min(ordinal - 1, 15),
+            instance_class=str(spec.db_instance_class),
+            promotion_tier=min(ordinal - 1, 15) if spec.promotion_tier is None else spec.promotion_tier,
+            settings=own,
         )
 
 
@@ -519,8 +563,10 @@ def _steps(
     if way.in_place:
         yield here("UpgradeEngine", f"{engine} {way.at_restore} to {way.target}, in place", expected["upgrade"])
     if readers:
-        listed = ", ".join(reader.identifier for reader in readers)
-        yield here("CreateReaders", f"{listed} ({writer.instance_class})", expected["readers"])
+        listed = ", ".join(f"{reader.identifier} ({reader.instance_class})" for reader in readers)
+        yield here("CreateReaders", listed, expected["readers"])
+    if request.completes:
+        yield here("CompleteCluster", "; ".join(_completions(request)), 0)
     if settings.database_enabled:
         users = ", ".join(user.name for user in request.users) or "no users asked for"
         yield PlanStep("SetupDbUsers", f"over TLS: {users}")
@@ -540,6 +586,17 @@ def _restored(request: Request, facts: Facts, source: SourceFacts) -> str:
     what = f"the retained backups of {name}" if source.cluster.deleted else name
     latest = f"the latest time ({iso(source.cluster.latest)} or later)" if source.cluster.latest else "the latest time"
     return f"restore {what} at {latest if request.restore_to_time == 'latest' else request.restore_to_time}"
+
+
+def _completions(request: Request) -> Iterator[str]:
+    for role in request.associated_roles:
+        yield f"role {role.role_arn}{f' for {role.feature_name}' if role.feature_name else ''}"
+    if request.enable_http_endpoint:
+        yield "Data API"
+    for endpoint in request.custom_endpoints:
+        yield f"custom endpoint {endpoint.db_cluster_endpoint_identifier}"
+    if scaling := request.reader_autoscaling:
+        yield f"{scaling.min_capacity} to {scaling.max_capacity} readers by autoscaling"
 
 
 def _copy_steps(

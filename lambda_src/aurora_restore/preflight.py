@@ -396,7 +396,7 @@ def _named(snapshots: Sequence[Described], copies: Sequence[PlannedCopy]) -> dic
 
 
 def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, snapshot: SourceFacts | None) -> Facts:
-    wanted = [names.instance_identifier(request.target_cluster_id, n + 1) for n in range(request.readers + 1)]
+    wanted = [names.instance_identifier(request.target_cluster_id, n + 1) for n in range(len(request.topology))]
     facts = Facts(
         subnet_group=looks.at("subnet_group", lambda: _subnet_group(rds, request), None, field="db_subnet_group_name"),
         security_groups=looks.at(
@@ -411,10 +411,10 @@ def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, sna
             None,
             field="db_cluster_parameter_group_name",
         ),
-        instance_parameter_group=looks.at(
+        instance_parameter_groups=looks.at(
             "db_parameter_group_name",
-            lambda: _instance_parameter_group(rds, request.db_parameter_group_name),
-            None,
+            lambda: _instance_parameter_groups(rds, request),
+            {},
             field="db_parameter_group_name",
         ),
         target=looks.at(
@@ -435,8 +435,10 @@ def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, sna
         lifecycles[version] = looks.at(
             "lifecycles", partial(_lifecycles, rds, engine, version), (), field="engine_version"
         )
-        if facts.offered and request.db_instance_class:
-            orderable[version] = _orderable(looks, rds, engine, version, request.db_instance_class)
+        if facts.offered:
+            orderable[version] = looks.at(
+                "classes", partial(_offers, rds, engine, version, request.classes), {}, field="db_instance_class"
+            )
     return replace(facts, lifecycles=lifecycles, orderable=orderable)
 
 
@@ -467,14 +469,6 @@ def _way(
     )
 
 
-def _orderable(looks: _Looks, rds: RDSClient, engine: str, version: str, wanted: str) -> Mapping[str, frozenset[str]]:
-    none: Mapping[str, frozenset[str]] = {}
-    found = looks.at("classes", lambda: _classes(rds, engine, version, wanted), none, field="db_instance_class")
-    if wanted in found or "classes" in looks.unknown:
-        return found
-    return looks.at("classes", lambda: _classes(rds, engine, version, None), none, field="db_instance_class")
-
-
 def _offered(rds: RDSClient, engine: str, version: str) -> Described | None:
     found = rds.describe_db_engine_versions(Engine=engine, EngineVersion=version)["DBEngineVersions"]
     return found[0] if found else None
@@ -499,6 +493,14 @@ def _lifecycles(rds: RDSClient, engine: str, version: str) -> Sequence[Mapping[s
         "InvalidParameterCombination",
     )
     return (found or {}).get("SupportedEngineLifecycles") or ()
+
+
+def _offers(rds: RDSClient, engine: str, version: str, wanted: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Of the wanted classes, or of all if one of those is not offered."""
+    found: dict[str, frozenset[str]] = {}
+    for one in wanted:
+        found |= _classes(rds, engine, version, one)
+    return found if all(one in found for one in wanted) else _classes(rds, engine, version, None)
 
 
 def _classes(rds: RDSClient, engine: str, version: str, wanted: str | None) -> dict[str, frozenset[str]]:
@@ -543,9 +545,12 @@ def _cluster_parameter_group(rds: RDSClient, name: str | None) -> Described | No
     )
 
 
-def _instance_parameter_group(rds: RDSClient, name: str | None) -> Described | None:
-    if name is None:
-        return None
+def _instance_parameter_groups(rds: RDSClient, request: Request) -> dict[str, Described | None]:
+    asked = (request.db_parameter_group_name, *(spec.db_parameter_group_name for spec in request.topology))
+    return {name: _instance_parameter_group(rds, name) for name in dict.fromkeys(asked) if name is not None}
+
+
+def _instance_parameter_group(rds: RDSClient, name: str) -> Described | None:
     return _or_none(
         lambda: rds.describe_db_parameter_groups(DBParameterGroupName=name)["DBParameterGroups"][0],
         "DBParameterGroupNotFound",

@@ -8,7 +8,7 @@ alone does not mean done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ class Readiness:
     percent: int | None = None
     unknown: bool = False
     """The status is not one that AWS documents: waited for, and logged loudly."""
+    reboots: tuple[str, ...] = ()
+    """Instances that only a reboot brings further: parameters of theirs are ``pending-reboot``."""
 
 
 CLUSTER_TRANSIENT: Final = frozenset(
@@ -263,6 +265,27 @@ def under_way(statuses: Mapping[str, str | None]) -> Readiness | None:
     return Readiness(State.PENDING, next(iter(found.values())), "; ".join(f"{n} is {s}" for n, s in found.items()))
 
 
+def cluster_completed(cluster: Described | None, endpoints: Sequence[Described], *, data_api: bool) -> Readiness:
+    """Phase "complete": roles are active, custom endpoints are available, the Data API is on if it is to be."""
+    judged = cluster_configured(cluster)
+    if cluster is None or judged.state is not State.READY:
+        return judged
+    for role in cluster.get("AssociatedRoles") or ():
+        status = normal_status(role.get("Status"))
+        told = f"the role {role.get('RoleArn')} is {status}"
+        if status == "invalid":
+            return Readiness(State.FAILED, judged.status, f"{told}: RDS cannot take it on")
+        if status != "active":
+            return _pending(judged, told)
+    for endpoint in endpoints:
+        status = normal_status(endpoint.get("Status"))
+        if status != "available":
+            return _pending(judged, f"the custom endpoint {endpoint.get('DBClusterEndpointIdentifier')} is {status}")
+    if data_api and not cluster.get("HttpEndpointEnabled"):
+        return _pending(judged, "the Data API is not on yet")
+    return judged
+
+
 def instance_ready(instance: Described | None, cluster: Described | None, *, seen: bool = False) -> Readiness:
     """One instance, with what its cluster says of it."""
     if instance is None:
@@ -276,17 +299,17 @@ def instance_ready(instance: Described | None, cluster: Described | None, *, see
     if pending:
         return _pending(judged, f"{name} waits for pending values: {', '.join(pending)}")
     for group in instance.get("DBParameterGroups") or ():
-        waits = _parameters_pending(name, group.get("DBParameterGroupName", ""), group.get("ParameterApplyStatus"))
+        waits = _parameters_pending(judged, name, group.get("DBParameterGroupName"), group.get("ParameterApplyStatus"))
         if waits:
-            return _pending(judged, waits)
+            return waits
     for group in instance.get("VpcSecurityGroups") or ():
         if normal_status(group.get("Status")) != "active":
             return _pending(judged, f"{name} waits for security group {group.get('VpcSecurityGroupId')}")
     member = _member(cluster, name)
     if member is None:
         return _pending(judged, f"{name} is not yet a member of its cluster")
-    waits = _parameters_pending(name, "the cluster parameter group", member.get("DBClusterParameterGroupStatus"))
-    return _pending(judged, waits) if waits else judged
+    of_cluster = member.get("DBClusterParameterGroupStatus")
+    return _parameters_pending(judged, name, "the cluster parameter group", of_cluster) or judged
 
 
 def writer_ready(instance: Described | None, cluster: Described | None, *, seen: bool = False) -> Readiness:
@@ -310,7 +333,13 @@ def all_ready(judgements: Sequence[Readiness]) -> Readiness:
         found.sort(key=lambda judged: judged.status != NOT_FOUND)  # one that is not visible must not pass for seen
         if found:
             detail = "; ".join(judged.detail or judged.status for judged in found)
-            return Readiness(state, found[0].status, detail, unknown=any(judged.unknown for judged in found))
+            return Readiness(
+                state,
+                found[0].status,
+                detail,
+                unknown=any(judged.unknown for judged in found),
+                reboots=tuple(name for judged in found for name in judged.reboots),
+            )
     return judgements[0] if judgements else Readiness(State.READY, "none", "there are no readers to wait for")
 
 
@@ -357,13 +386,14 @@ def _pending_values(values: Mapping[str, Any] | None, names: Iterable[str] | Non
     return sorted(held if names is None else held & set(names))
 
 
-def _parameters_pending(instance: str, group: str, status: object) -> str | None:
+def _parameters_pending(judged: Readiness, instance: str, group: object, status: object) -> Readiness | None:
     normal = normal_status(status)
     if normal in {"in-sync", ""}:
         return None
     if normal == "pending-reboot":
-        return f"{instance} needs a reboot to apply {group} (pending-reboot)"
-    return f"{instance} waits for {group}, which is {normal}"
+        told = f"{instance} needs a reboot to apply {group} (pending-reboot)"
+        return replace(_pending(judged, told), reboots=(instance,))
+    return _pending(judged, f"{instance} waits for {group}, which is {normal}")
 
 
 def _member(cluster: Described | None, name: str) -> Described | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aurora_restore import costs, durations
-from aurora_restore.model import Plan, PlanStep, SourceKind
+from aurora_restore.model import Origin, Plan, PlanStep, SourceKind
 
 WIDTH: Final = 118
 """Characters of a line: what a console shows without a break. Only what has no space, a key's ARN, may be longer."""
@@ -31,6 +31,7 @@ def of_plan(plan: Plan) -> dict[str, Any]:
         "engine": plan.engine,
         "engine_version": plan.engine_version,
         "kms_key_id": plan.kms_key_id,
+        "settings": dict(sorted(plan.origins.items())),
         "steps": [_step(step) for step in plan.steps],
         "expected_seconds": sum(step.expected_seconds for step in plan.steps),
         "learned_phases": list(plan.learned_phases),
@@ -90,6 +91,7 @@ def table(plan: Plan) -> list[str]:
         *_wrapped(f"          encryption {plan.snapshot_key_kind.value} {key}".rstrip(), indent=10),
         f"Engine:   {plan.engine} {plan.engine_version}",
         *_wrapped(f"Key:      {plan.kms_key_id or 'one that AWS owns'}"),
+        *_settings(plan),
         "",
         *_rows(
             ["Step", "Expected", "Where", "What"],
@@ -125,6 +127,19 @@ def _source(plan: Plan) -> list[str]:
         *_wrapped(source_told(source(plan))),
         f"          {plan.source_cluster.resource_id}{size}",
     ]
+
+
+_ORIGINS: Final[Mapping[Origin, str]] = {
+    "copied": "the cluster in copy_settings_from",
+    "defaults": "the deployment's defaults",
+}
+
+
+def _settings(plan: Plan) -> Iterator[str]:
+    """What the request did not say itself, and who did."""
+    for origin, told in _ORIGINS.items():
+        if fields := sorted(field for field, its in plan.origins.items() if its == origin):
+            yield from _wrapped(f"Settings: from {told}: {', '.join(fields)}")
 
 
 def findings_table(findings: Iterable[Mapping[str, Any]]) -> list[str]:

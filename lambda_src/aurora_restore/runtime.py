@@ -92,7 +92,7 @@ class StepContext:
         return names.operation_tags(
             deployment=self.settings.deployment,
             operation_id=self.operation_id,
-            tags={**self.settings.tags, **self.record.wanted.tags},
+            tags={**self.settings.tags, **self.record.wanted.all_tags},
         )
 
     @property

@@ -48,6 +48,9 @@ class Settings:
     database_enabled: bool = False
     db_connect_timeout: int = 10
     extra_ca_pem: str = ""
+    passable_role_arns: tuple[str, ...] | None = None
+    """Roles, with wildcards, that a request may name; None where that is not known. Not in the environment, which is
+    small: the workflow tells it to the step that checks requests."""
 
     @property
     def partition(self) -> str:

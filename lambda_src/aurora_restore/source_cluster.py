@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from aurora_restore.errors import (
     CloneLimitReached,
+    InvalidParameter,
     MissingParameter,
     RestoreError,
     RestoreTimeOutside,
@@ -191,9 +192,10 @@ def filled(request: Request, source: SourceFacts | None) -> Request:
     if request.db_instance_class is None:
         request = replace(request, db_instance_class=source.cluster.writer_class)
     scaling = source.described.get("ServerlessV2ScalingConfiguration")
-    if request.db_instance_class == "db.serverless" and request.serverless_v2_scaling is None and scaling:
+    if "db.serverless" in request.classes and request.serverless_v2_scaling is None and scaling:
         least, most = float(scaling["MinCapacity"]), float(scaling["MaxCapacity"])
-        request = replace(request, serverless_v2_scaling=ServerlessScaling(least, most))
+        pause = scaling.get("SecondsUntilAutoPause")
+        request = replace(request, serverless_v2_scaling=ServerlessScaling(least, most, pause))
     return request
 
 
@@ -224,7 +226,13 @@ def refusals(request: Request, source: SourceFacts | None, settings: Settings) -
     case = _Case(request, source, source.cluster)
     yield from _clone_refusals(case, settings) if request.clone else _time_refusals(case)
     yield from _key_refusals(case, settings)
-    if request.db_instance_class is None:
+    if request.availability_zones:
+        yield InvalidParameter(
+            "availability_zones are given, but RDS takes them for a restore from a snapshot only",
+            field="availability_zones",
+            remedy="Leave availability_zones out: the volume covers three zones, and instances can name theirs.",
+        )
+    if any(spec.db_instance_class is None for spec in request.topology):
         yield MissingParameter(
             "db_instance_class is missing, and the source has no writer that shows one", field="db_instance_class"
         )

@@ -16,6 +16,7 @@ run "functions" {
   assert {
     condition = toset(keys(aws_lambda_function.step)) == toset([
       "snapshot_check", "copy_snapshot", "check_copy_status", "restore_snapshot", "check_restore_status", "configure_cluster", "create_instances",
+      "complete_cluster", "check_settings",
       "setup_db_users", "verify_restore", "cleanup", "compensate", "sns_notification",
     ])
     error_message = "One function for each step."

@@ -714,3 +714,23 @@ run "subscription_to_firehose_without_role" {
 
   expect_failures = [var.notifications]
 }
+
+run "passable_role_by_name" {
+  command = plan
+
+  variables {
+    passable_role_arns = ["rds-monitoring"]
+  }
+
+  expect_failures = [var.passable_role_arns]
+}
+
+run "passable_roles_too_long" {
+  command = plan
+
+  variables {
+    passable_role_arns = [for i in range(50) : format("arn:aws:iam::111122223333:role/%030d", i)]
+  }
+
+  expect_failures = [var.passable_role_arns]
+}

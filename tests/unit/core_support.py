@@ -109,6 +109,31 @@ def subnet_group(name: str, *, zones: str = "ab", **changes: Any) -> dict[str, A
     }
 
 
+# What RDS shows under another name than it is given, and how.
+_SHOWN: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "DBClusterParameterGroupName": lambda name: {"DBClusterParameterGroup": name},
+    "DBParameterGroupName": lambda name: {"DBParameterGroups": [{"DBParameterGroupName": name}]},
+    "DBSubnetGroupName": lambda name: {"DBSubnetGroup": name},
+    "EnableCloudwatchLogsExports": lambda types: {"EnabledCloudwatchLogsExports": types},
+    "EnableIAMDatabaseAuthentication": lambda on: {"IAMDatabaseAuthenticationEnabled": on},
+    "EnablePerformanceInsights": lambda on: {"PerformanceInsightsEnabled": on},
+    "StorageType": lambda kind: {"StorageType": kind} if kind != "aurora" else {},
+    "Tags": lambda tags: {"TagList": tags},
+    "VpcSecurityGroupIds": lambda ids: {
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": one, "Status": "active"} for one in ids]
+    },
+    **dict.fromkeys(("ApplyImmediately", "ManageMasterUserPassword", "SnapshotIdentifier"), lambda _: {}),
+}
+
+
+def _shown(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a call as a describe shows them."""
+    shown: dict[str, Any] = {}
+    for name, value in parameters.items():
+        shown |= _SHOWN[name](value) if name in _SHOWN else {name: value}
+    return shown
+
+
 class _Paginator:
     def __init__(self, call: Callable[..., dict[str, Any]]) -> None:
         self._call = call
@@ -161,6 +186,7 @@ class FakeRds:
     events: list[dict[str, Any]] = field(default_factory=list)
     version_then: str = VERSION
     """What the source of a point in time ran then."""
+    endpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     errors: dict[str, list[Exception]] = field(default_factory=dict)
     """Errors that the next calls of an operation raise, after which it works."""
@@ -316,6 +342,10 @@ class FakeRds:
             "DBClusterMembers": [],
             "TagList": parameters["Tags"],
             "DeletionProtection": False,
+            "Engine": parameters.get("Engine", "aurora-postgresql"),
+            "AutoMinorVersionUpgrade": True,
+            "DatabaseInsightsMode": "standard",
+            **_shown(parameters),
         }
         return {"DBCluster": self.clusters[name]}
 
@@ -327,9 +357,7 @@ class FakeRds:
                 "SecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!cluster-1",
                 "SecretStatus": "creating",
             }
-        for name in ("BackupRetentionPeriod", "DeletionProtection", "EngineVersion"):
-            if name in parameters:
-                cluster[name] = parameters[name]
+        cluster |= _shown(parameters)
         return {"DBCluster": cluster}
 
     def create_db_instance(self, **parameters: Any) -> dict[str, Any]:
@@ -343,14 +371,50 @@ class FakeRds:
             "DBInstanceArn": f"arn:aws:rds:{REGION}:{ACCOUNT}:db:{name}",
             "DbiResourceId": f"db-{name.upper()}",
             "DBInstanceStatus": "creating",
-            "TagList": parameters["Tags"],
             "EngineVersion": VERSION,
+            "AutoMinorVersionUpgrade": True,
+            "PerformanceInsightsEnabled": False,
+            **_shown(parameters),
         }
         members = self.clusters[cluster]["DBClusterMembers"]
         members.append(
             {"DBInstanceIdentifier": name, "IsClusterWriter": not members, "DBClusterParameterGroupStatus": "in-sync"}
         )
         return {"DBInstance": self.instances[name]}
+
+    def add_role_to_db_cluster(self, **parameters: Any) -> dict[str, Any]:
+        self._called("add_role_to_db_cluster", parameters)
+        role = {"RoleArn": parameters["RoleArn"], "FeatureName": parameters.get("FeatureName", ""), "Status": "PENDING"}
+        self.clusters[parameters["DBClusterIdentifier"]].setdefault("AssociatedRoles", []).append(role)
+        return {}
+
+    def enable_http_endpoint(self, **parameters: Any) -> dict[str, Any]:
+        self._called("enable_http_endpoint", parameters)
+        [cluster] = [one for one in self.clusters.values() if one["DBClusterArn"] == parameters["ResourceArn"]]
+        cluster["HttpEndpointEnabled"] = True
+        return {}
+
+    def create_db_cluster_endpoint(self, **parameters: Any) -> dict[str, Any]:
+        self._called("create_db_cluster_endpoint", parameters)
+        name = parameters["DBClusterEndpointIdentifier"]
+        if name in self.endpoints:
+            raise refused("DBClusterEndpointAlreadyExistsFault")
+        self.endpoints[name] = {
+            **parameters, "EndpointType": "CUSTOM", "CustomEndpointType": parameters["EndpointType"],
+            "Status": "creating",
+        }  # fmt: skip
+        return self.endpoints[name]
+
+    def describe_db_cluster_endpoints(self, **parameters: Any) -> dict[str, Any]:
+        self._called("describe_db_cluster_endpoints", parameters)
+        cluster = parameters["DBClusterIdentifier"]
+        own = [{"DBClusterIdentifier": cluster, "EndpointType": kind} for kind in ("WRITER", "READER")]
+        custom = [one for one in self.endpoints.values() if one["DBClusterIdentifier"] == cluster]
+        return {"DBClusterEndpoints": own + custom}
+
+    def reboot_db_instance(self, **parameters: Any) -> dict[str, Any]:
+        self._called("reboot_db_instance", parameters)
+        return {}
 
     def delete_db_instance(self, **parameters: Any) -> dict[str, Any]:
         self._called("delete_db_instance", parameters)
@@ -369,8 +433,41 @@ class FakeRds:
             cluster["Status"] = "available"
             if "MasterUserSecret" in cluster:
                 cluster["MasterUserSecret"]["SecretStatus"] = "active"
+            for role in cluster.get("AssociatedRoles", ()):
+                role["Status"] = "ACTIVE"
+        for endpoint in self.endpoints.values():
+            endpoint["Status"] = "available"
         for instance in self.instances.values():
             instance["DBInstanceStatus"] = "available"
+
+
+@dataclass
+class FakeAutoscaling:
+    """Application Auto Scaling: targets and policies by resource id."""
+
+    targets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def describe_scalable_targets(self, **parameters: Any) -> dict[str, Any]:
+        return {"ScalableTargets": [self.targets[name] for name in parameters["ResourceIds"] if name in self.targets]}
+
+    def describe_scaling_policies(self, **parameters: Any) -> dict[str, Any]:
+        name = parameters["ResourceId"]
+        return {"ScalingPolicies": [self.policies[name]] if name in self.policies else []}
+
+    def register_scalable_target(self, **parameters: Any) -> dict[str, Any]:
+        self.targets[parameters["ResourceId"]] = {**self.targets.get(parameters["ResourceId"], {}), **parameters}
+        return {}
+
+    def put_scaling_policy(self, **parameters: Any) -> dict[str, Any]:
+        self.policies[parameters["ResourceId"]] = parameters
+        return {}
+
+    def deregister_scalable_target(self, **parameters: Any) -> dict[str, Any]:
+        if parameters["ResourceId"] not in self.targets:
+            raise refused("ObjectNotFoundException")
+        del self.targets[parameters["ResourceId"]]
+        return {}
 
 
 @dataclass
@@ -422,6 +519,7 @@ class FakeAws:
         self.regions = {REGION: rds or FakeRds(account=account)}
         self.kms = FakeKms()
         self.ec2 = FakeEc2()
+        self.autoscaling = FakeAutoscaling()
         self.others: dict[str, FakeAws] = {}
         """By account: where there is a role to take on."""
 

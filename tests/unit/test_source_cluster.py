@@ -201,6 +201,16 @@ def test_the_class_and_its_range_come_from_the_writer() -> None:
 # --- which cluster --------------------------------------------------------------------------------------------------
 
 
+def test_instances_with_classes_of_their_own_need_none_of_the_source() -> None:
+    own = {"instances": [{"db_instance_class": "db.r8g.large"}, {}]}
+    made = plan(living(), **{**POINT, "db_instance_class": None, "readers": None}, **own)
+    assert [one.instance_class for one in made.instances] == ["db.r8g.large", "db.t4g.medium"]
+
+
+def test_zones_of_the_volume_go_with_a_snapshot_only() -> None:
+    assert "snapshot only" in finding(living(), "availability_zones", **POINT, availability_zones=["eu-west-1a"])
+
+
 def test_a_deleted_cluster_by_its_retained_backups() -> None:
     aws = FakeAws(FakeRds(backups=[backup()]))
     asked = {**POINT, "source_cluster_id": None, "source_cluster_resource_id": "cluster-ORDERS"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import timedelta
 from importlib import import_module
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from aurora_restore import audit, errors, events, history, runtime
+from aurora_restore import audit, errors, events, history, report, runtime
+from aurora_restore.engine.aurora import Aurora
 from aurora_restore.model import Record, ResourceState, Status, iso, parse_time
 from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG, operation_tags, tag_list
 from aurora_restore.state import StateStore
@@ -201,8 +203,8 @@ def test_the_calls_of_the_main_road(workflow: Workflow) -> None:
         "ApplyImmediately": True,
         "ManageMasterUserPassword": True,
         "MasterUserSecretKmsKeyId": KEY_ARN,
-        "BackupRetentionPeriod": 7,
     }
+    assert restored["BackupRetentionPeriod"] == 7
     writer, reader = workflow.rds.made("create_db_instance")
     assert (writer["PromotionTier"], reader["PromotionTier"]) == (0, 1)
     assert writer["PubliclyAccessible"] is False
@@ -864,6 +866,21 @@ def test_an_upgrade_in_place_is_asked_for_once(workflow: Workflow) -> None:
     assert workflow.record.cluster.engine_version == "17.4"
 
 
+def test_parameters_that_come_with_an_upgrade_may_need_a_reboot(workflow: Workflow) -> None:
+    workflow.request |= TO_17
+    up_to_upgrade(workflow)
+    set_version(workflow, "17.4")
+    groups = workflow.rds.instances["orders-staging-1"]["DBParameterGroups"] = [
+        {"DBParameterGroupName": "orders17", "ParameterApplyStatus": "pending-reboot"}
+    ]
+    assert workflow.observe("upgrade")["state"] == "REBOOT"
+    workflow.step("create_instances", "RebootWriter", role="writer")
+    assert workflow.rds.made("reboot_db_instance") == [{"DBInstanceIdentifier": "orders-staging-1"}]
+    assert len(workflow.rds.made("create_db_instance")) == 1
+    groups[0]["ParameterApplyStatus"] = "in-sync"
+    workflow.until_ready("upgrade")
+
+
 def test_an_upgrade_that_is_pending_or_there_is_not_asked_for(workflow: Workflow) -> None:
     workflow.request |= TO_17
     workflow.up_to_writer()
@@ -1024,3 +1041,285 @@ def test_an_older_major_version_of_then_needs_leave(workflow: Workflow) -> None:
     workflow.check()
     with pytest.raises(errors.MajorUpgradeRefused, match=r"15\.8"):
         workflow.step("restore_snapshot", "RestoreCluster")
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+ROLE = "arn:aws:iam::123456789012:role/r"
+COMPLETED: dict[str, Any] = {
+    "readers": 1,
+    "associated_roles": [{"role_arn": ROLE, "feature_name": "s3Import"}],
+    "enable_http_endpoint": True,
+    "custom_endpoints": [
+        {"db_cluster_endpoint_identifier": "Reports", "endpoint_type": "READER", "static_members": [2]},
+        {"db_cluster_endpoint_identifier": "any", "endpoint_type": "ANY", "excluded_members": [1]},
+    ],
+    "reader_autoscaling": {
+        "min_capacity": 1,
+        "max_capacity": 3,
+        "predefined_metric_type": "RDSReaderAverageCPUUtilization",
+        "target_value": 60,
+        "scale_in_cooldown": 120,
+    },
+}
+
+
+def test_a_restore_that_is_as_asked_for_has_an_empty_drift_report(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 1, "backup_retention_period": 7, "tags": {"team": "orders"}}
+    assert workflow.check()["completes"] is False
+    workflow.up_to_readers()
+    assert workflow.step("check_settings", "CheckSettings")["differences"] == 0
+    assert workflow.record.results["drift"] == []
+    assert not workflow.rds.made("describe_db_cluster_endpoints")
+
+
+def test_a_difference_that_matters_fails_and_the_others_are_told(workflow: Workflow) -> None:
+    workflow.request |= {"preferred_backup_window": "03:00-04:00"}
+    workflow.up_to_readers()
+    cluster, writer = workflow.rds.clusters["orders-staging"], workflow.rds.instances["orders-staging-1"]
+    cluster["PreferredBackupWindow"] = "01:00-02:00"
+    assert workflow.step("check_settings", "CheckSettings")["differences"] == 1
+    assert workflow.record.warnings == (
+        'preferred_backup_window of orders-staging is "01:00-02:00", asked for is "03:00-04:00"',
+    )
+    cluster["VpcSecurityGroups"] = [{"VpcSecurityGroupId": "sg-default", "Status": "active"}]
+    writer["DBInstanceClass"] = "db.t4g.medium"
+    with pytest.raises(errors.ConfigurationDrift) as caught:
+        workflow.step("check_settings", "CheckSettings")
+    assert "2 settings" in caught.value.cause
+    assert "sg-default" in caught.value.cause
+    assert "db_instance_class of orders-staging-1" in caught.value.cause
+    assert workflow.record.results["drift"] == caught.value.details["drift"]
+    assert [(item["field"], item["matters"]) for item in workflow.record.results["drift"]] == [
+        ("vpc_security_group_ids", True),
+        ("preferred_backup_window", False),
+        ("db_instance_class", True),
+    ]
+
+
+def test_what_takes_calls_of_its_own(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    assert workflow.check()["completes"] is True
+    workflow.up_to_readers()
+    for _ in range(2):  # the second try finds everything done
+        workflow.step("complete_cluster", "CompleteCluster")
+    assert workflow.rds.made("add_role_to_db_cluster") == [
+        {"DBClusterIdentifier": "orders-staging", "RoleArn": ROLE, "FeatureName": "s3Import"}
+    ]
+    assert len(workflow.rds.made("enable_http_endpoint")) == 1
+    reports, anywhere = workflow.rds.made("create_db_cluster_endpoint")
+    assert (reports["DBClusterEndpointIdentifier"], reports["StaticMembers"]) == ("reports", ["orders-staging-2"])
+    assert (anywhere["EndpointType"], anywhere["ExcludedMembers"]) == ("ANY", ["orders-staging-1"])
+    assert {tag["Key"] for tag in reports["Tags"]} == {OPERATION_TAG, MANAGED_BY_TAG}
+    target = workflow.aws.autoscaling.targets["cluster:orders-staging"]
+    assert (target["MinCapacity"], target["MaxCapacity"], target["Tags"][OPERATION_TAG]) == (1, 3, "op")
+    tracking = workflow.aws.autoscaling.policies["cluster:orders-staging"]["TargetTrackingScalingPolicyConfiguration"]
+    assert (tracking["TargetValue"], tracking["ScaleInCooldown"]) == (60.0, 120)
+    assert workflow.record.resource("scalable-target", "cluster:orders-staging")
+
+    seen = workflow.observe("complete")
+    assert (seen["state"], "role" in seen["detail"]) == ("PENDING", True)
+    workflow.rds.clusters["orders-staging"]["AssociatedRoles"][0]["Status"] = "ACTIVE"
+    assert "endpoint" in workflow.observe("complete")["detail"]
+    workflow.until_ready("complete")
+    assert workflow.step("check_settings", "CheckSettings")["differences"] == 0
+
+
+def test_a_role_that_rds_cannot_take_on_fails(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    workflow.up_to_readers()
+    workflow.step("complete_cluster", "CompleteCluster")
+    workflow.rds.clusters["orders-staging"]["AssociatedRoles"][0]["Status"] = "INVALID"
+    with pytest.raises(errors.ClusterFailed, match="cannot take it on"):
+        workflow.observe("complete")
+
+
+def test_an_endpoint_of_another_cluster_is_not_taken_over(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    workflow.up_to_readers()
+    workflow.rds.endpoints["reports"] = {"DBClusterIdentifier": "other", "EndpointType": "CUSTOM"}
+    with pytest.raises(errors.TargetExists, match="another cluster"):
+        workflow.step("complete_cluster", "CompleteCluster")
+
+
+def test_a_scalable_target_is_deregistered_when_the_cluster_goes(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    workflow.up_to_readers()
+    workflow.step("complete_cluster", "CompleteCluster")
+
+    def never_ready(record: Record) -> Record:
+        return dataclasses.replace(record, timings={})
+
+    workflow.store.update(workflow.record, never_ready, at=workflow.now, step="Test", event="forgotten", details={})
+    error = errors.InternalError("x")
+    assert workflow.failing("compensate", "Compensate", error)["state"] == "PENDING"
+    assert workflow.aws.autoscaling.targets == {}
+    target = workflow.record.resource("scalable-target", "cluster:orders-staging")
+    assert target is not None
+    assert target.state is ResourceState.DELETED
+    workflow.rds.instances.clear()
+    workflow.rds.clusters.clear()
+    assert workflow.failing("compensate", "Compensate", error)["status"] == "CLEAN"
+
+
+def test_an_instance_that_waits_for_a_reboot_is_rebooted_once(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.rds.all_available()
+    groups = workflow.rds.instances["orders-staging-1"]["DBParameterGroups"] = [
+        {"DBParameterGroupName": "g", "ParameterApplyStatus": "pending-reboot"}
+    ]
+    assert workflow.observe("writer")["state"] == "REBOOT"
+    workflow.step("create_instances", "CreateWriter", role="writer")
+    assert workflow.rds.made("reboot_db_instance") == [{"DBInstanceIdentifier": "orders-staging-1"}]
+    assert workflow.record.results["reboots"].keys() == {"orders-staging-1"}
+    # It still waits: not rebooted again, but waited for.
+    assert workflow.observe("writer")["state"] == "PENDING"
+    workflow.step("create_instances", "CreateWriter", role="writer")
+    assert len(workflow.rds.made("reboot_db_instance")) == 1
+    groups[0]["ParameterApplyStatus"] = "in-sync"
+    workflow.until_ready("writer")
+
+
+def test_a_cluster_group_that_waits_for_a_reboot_counts_too(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 2}
+    workflow.up_to_writer()
+    workflow.until_ready("writer")
+    workflow.step("create_instances", "CreateReaders", role="readers")
+    workflow.rds.all_available()
+    for member in workflow.rds.clusters["orders-staging"]["DBClusterMembers"][1:]:
+        member["DBClusterParameterGroupStatus"] = "pending-reboot"
+    assert workflow.observe("readers")["state"] == "REBOOT"
+    workflow.step("create_instances", "CreateReaders", role="readers")
+    assert [made["DBInstanceIdentifier"] for made in workflow.rds.made("reboot_db_instance")] == [
+        "orders-staging-2",
+        "orders-staging-3",
+    ]
+
+
+# --- copy_settings_from ----------------------------------------------------------------------------------------------
+
+
+def living_cluster(rds: FakeRds, **changes: Any) -> None:
+    rds.clusters["orders"] = {
+        "DBClusterIdentifier": "orders",
+        "Engine": "aurora-postgresql",
+        "Port": 5433,
+        "DBSubnetGroup": "databases",
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-0123456789abcdef0", "Status": "active"}],
+        "KmsKeyId": KEY_ARN,
+        "BackupRetentionPeriod": 9,
+        "DBClusterMembers": [
+            {"DBInstanceIdentifier": "orders-b", "IsClusterWriter": True},
+            {"DBInstanceIdentifier": "orders-a", "IsClusterWriter": False},
+            {"DBInstanceIdentifier": "application-autoscaling-1", "IsClusterWriter": False},
+        ],
+        "TagList": [{"Key": "team", "Value": "orders"}, {"Key": "aws:cloudformation:stack-id", "Value": "x"}],
+        **changes,
+    }
+    for name, instance_class in (
+        ("orders-a", "db.t4g.medium"),
+        ("orders-b", "db.r8g.large"),
+        ("application-autoscaling-1", "db.r8g.large"),
+    ):
+        rds.instances[name] = {
+            "DBInstanceIdentifier": name,
+            "DBClusterIdentifier": "orders",
+            "DBInstanceClass": instance_class,
+            "PromotionTier": 1,
+        }
+    rds.endpoints["orders-reports"] = {
+        "DBClusterIdentifier": "orders",
+        "DBClusterEndpointIdentifier": "orders-reports",
+        "EndpointType": "CUSTOM",
+        "CustomEndpointType": "READER",
+        "StaticMembers": ["orders-a"],
+        "Status": "available",
+    }
+
+
+def test_settings_and_topology_are_taken_of_a_living_cluster(workflow: Workflow) -> None:
+    living_cluster(workflow.rds)
+    workflow.request = {
+        "operation_id": "op", "snapshot_identifier": "orders-manual", "target_cluster_id": "orders-staging",
+        "copy_settings_from": "Orders", "backup_retention_period": 3,
+    }  # fmt: skip
+    workflow.check(defaults_json=json.dumps({"port": 9999, "copy_tags_to_snapshot": False}))
+    record = workflow.record
+    wanted, plan = record.wanted, record.planned
+    assert (wanted.copy_settings_from, wanted.port, wanted.backup_retention_period) == ("orders", 5433, 3)
+    assert wanted.tags == {"team": "orders"}
+    assert [(one.instance_class, one.role) for one in plan.instances] == [
+        ("db.r8g.large", "writer"),
+        ("db.t4g.medium", "reader"),
+    ]
+    [endpoint] = wanted.custom_endpoints
+    assert (endpoint.db_cluster_endpoint_identifier, endpoint.static_members) == ("orders-staging-reports", (2,))
+    assert plan.kms_key_id == KEY_ARN
+    origins = {name: plan.origins[name] for name in ("port", "backup_retention_period", "copy_tags_to_snapshot")}
+    assert origins == {
+        "port": "copied", "backup_retention_period": "request", "copy_tags_to_snapshot": "defaults",
+    }  # fmt: skip
+    assert any("autoscaling has added" in warning for warning in plan.warnings)
+    assert any("orders-staging-reports" in warning for warning in plan.warnings)
+    lines = "\n".join(report.table(plan))
+    assert "from the cluster in copy_settings_from: custom_endpoints" in lines
+    assert "from the deployment's defaults: copy_tags_to_snapshot" in lines
+
+
+def test_a_cluster_that_is_not_there_gives_no_settings(workflow: Workflow) -> None:
+    workflow.request |= {"copy_settings_from": "orders"}
+    with pytest.raises(errors.InvalidParameter, match="no such cluster in eu-west-1") as caught:
+        workflow.check()
+    assert caught.value.field == "copy_settings_from"
+
+
+def test_settings_of_another_engine_are_refused(workflow: Workflow) -> None:
+    living_cluster(workflow.rds, Engine="aurora-mysql")
+    workflow.request |= {"copy_settings_from": "orders"}
+    with pytest.raises(errors.InvalidParameter, match="is aurora-mysql; the snapshot is aurora-postgresql"):
+        workflow.check()
+
+
+def test_a_key_of_awss_is_not_copied(workflow: Workflow) -> None:
+    living_cluster(workflow.rds)
+    workflow.aws.kms.keys[KEY_ARN]["KeyManager"] = "AWS"
+    workflow.request |= {"copy_settings_from": "orders"}
+    workflow.check()
+    assert workflow.record.wanted.kms_key_id is None
+    assert any("managed by AWS, and was not copied" in warning for warning in workflow.record.planned.warnings)
+
+
+def test_autoscaling_is_copied_with_the_readers_that_it_needs(workflow: Workflow) -> None:
+    living_cluster(workflow.rds)
+    aws = workflow.aws.autoscaling
+    aws.targets["cluster:orders"] = {"MinCapacity": 2, "MaxCapacity": 4}
+    aws.policies["cluster:orders"] = {
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 60.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "RDSReaderAverageCPUUtilization"},
+        }
+    }
+    workflow.request |= {"copy_settings_from": "orders"}
+    workflow.check()
+    scaling = workflow.record.wanted.reader_autoscaling
+    assert scaling is not None
+    assert (scaling.min_capacity, scaling.max_capacity) == (2, 4)
+    assert len(workflow.record.planned.readers) == 2
+
+
+def test_a_setting_that_the_sdk_knows_in_no_call_is_refused_before_anything_is_made(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow.request |= {"database_insights_mode": "standard"}
+    workflow.check()
+    real = Aurora.by_model
+
+    def old(self: Aurora, operation: str, parameters: dict[str, Any]) -> Any:
+        accepted, unknown = real(self, operation, parameters)
+        lost = {name: accepted.pop(name) for name in ("DatabaseInsightsMode",) if name in accepted}
+        return accepted, {**unknown, **lost}
+
+    monkeypatch.setattr(Aurora, "by_model", old)
+    with pytest.raises(errors.ConfigurationInvalid, match="too old for DatabaseInsightsMode of ModifyDBCluster"):
+        workflow.step("restore_snapshot", "RestoreCluster")
+    assert workflow.record.resources == ()

@@ -22,8 +22,9 @@ CHECKS = [
 STATES = [
     "WrapRequest", "TakeTurn", "SnapshotCheck", "PlanOnly?", "CopiesNeeded?",
     "RestoreCluster", "ObserveCluster", "ConfigureCluster", "ObserveConfiguration",
-    "CreateWriter", "ObserveWriter", "UpgradeNeeded?", "CreateReaders", "ObserveReaders", "DatabasePhase?",
-    "SetupDbUsers", "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
+    "CreateWriter", "ObserveWriter", "UpgradeNeeded?", "CreateReaders", "ObserveReaders", "Completion?",
+    "CheckSettings", "DatabasePhase?", "SetupDbUsers",
+    "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from aurora_restore.errors import (
     VersionMismatch,
 )
 from aurora_restore.fleet import Kind
-from aurora_restore.model import ClusterFacts, PhaseTiming, Record, WaitPhase, parse_time
+from aurora_restore.model import REBOOTS, ClusterFacts, PhaseTiming, Record, WaitPhase, parse_time
 from aurora_restore.observation import Watch
 from aurora_restore.readiness import NOT_FOUND, Described, Readiness, State
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -24,7 +24,14 @@ from aurora_restore.runtime import StepContext, Verdict, step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DEADLINE_OF: Mapping[str, str] = {"writer": "instance", "upgrade": "instance", "readers": "instance"}
+_DEADLINE_OF: Mapping[str, str] = {
+    "writer": "instance",
+    "upgrade": "instance",
+    "readers": "instance",
+    "complete": "configure",
+}
+_SHARES_WITH: Mapping[str, str] = {"upgrade": "writer", "complete": "configure"}
+"""Phases that have what another one has left of its deadline, as where the restore itself does the same."""
 _VERSIONED: Final = frozenset({"writer", "upgrade"})
 """Phases after which cluster and writer run the version that the plan has for them."""
 
@@ -37,6 +44,8 @@ def handler(ctx: StepContext) -> Verdict:
     before = observation.begun(ctx, phase)
     used = _used(ctx, phase)
     deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)] - used
+    if phase == "complete":  # that the configuration took long is no reason to fail what was asked for beside it
+        deadline = max(deadline, ctx.settings.wait_cap_seconds)
     aurora = Aurora(ctx.aws.rds)
     judged, cluster = _look(ctx, aurora, phase, before, deadline)
     if cluster:
@@ -64,6 +73,9 @@ def handler(ctx: StepContext) -> Verdict:
     seen = observation.verdict(ctx, watch, judged)
     if seen["state"] == State.READY.value:
         _refuse_silent_failures(ctx, phase, before, mismatches)
+    # An instance is rebooted once: one that still waits for it afterwards is waited for, up to the deadline.
+    if set(judged.reboots) - ctx.record.results.get(REBOOTS, {}).keys():
+        return {**seen, "state": "REBOOT"}
     return seen
 
 
@@ -80,11 +92,11 @@ def _refuse_silent_failures(ctx: StepContext, phase: str, timing: PhaseTiming, m
 
 
 def _used(ctx: StepContext, phase: str) -> int:
-    """Seconds of its deadline that the phase before has used: an upgrade in place shares the writer's."""
-    writer = ctx.record.timings.get("writer")
-    if phase != "upgrade" or writer is None or writer.ready_at is None:
+    """Seconds of its deadline that the phase before has used."""
+    before = ctx.record.timings.get(_SHARES_WITH.get(phase, ""))
+    if before is None or before.ready_at is None:
         return 0
-    return round(writer.elapsed(parse_time(writer.ready_at)))
+    return round(before.elapsed(parse_time(before.ready_at)))
 
 
 def _look(
@@ -96,7 +108,8 @@ def _look(
         listed = ctx.listings.under_way(kind, since=parse_time(before.started_at))
         if judged := glance(ctx.record, phase, listed):
             return judged, None
-    return aurora.observe(phase, ctx.record.planned, seen=before.seen)
+    data_api = bool(ctx.record.wanted.enable_http_endpoint)
+    return aurora.observe(phase, ctx.record.planned, seen=before.seen, data_api=data_api)
 
 
 def _facts(cluster: Described) -> ClusterFacts:

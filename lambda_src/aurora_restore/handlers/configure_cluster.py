@@ -8,6 +8,7 @@ from aurora_restore.engine.aurora import (
     restore_operation,
     restore_parameters,
     upgrade_parameters,
+    wanted_settings,
 )
 from aurora_restore.model import PhaseTiming, Record, iso
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -23,7 +24,8 @@ def _configure(ctx: StepContext) -> Verdict:
     request, plan = ctx.record.wanted, ctx.record.planned
     aurora = Aurora(ctx.aws.rds)
     cluster = aurora.own_cluster(ctx.record)
-    changes = configure_parameters(request, cluster, secret_key=ctx.settings.kms_key_arn)
+    wanted = wanted_settings(request, plan, ctx.tags)
+    changes = configure_parameters(wanted, cluster, secret_key=ctx.settings.kms_key_arn)
     if "ManageMasterUserPassword" in changes:  # the first try: later ones would only repeat these
         changes |= aurora.left_for_modify(restore_operation(plan), restore_parameters(request, plan, ctx.tags))
     if changes:

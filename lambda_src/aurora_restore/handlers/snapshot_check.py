@@ -6,7 +6,18 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from aurora_restore import contract, fleet, history, outcome, planner, preflight, report, source_cluster, sources
+from aurora_restore import (
+    contract,
+    fleet,
+    history,
+    living,
+    outcome,
+    planner,
+    preflight,
+    report,
+    source_cluster,
+    sources,
+)
 from aurora_restore.errors import ConfigurationInvalid, together
 from aurora_restore.model import Plan, Record, Request, SourceKind, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -39,12 +50,14 @@ def handler(ctx: StepContext) -> Verdict:
     if record.plan is not None:  # an earlier try came this far
         return _verdict(record)
 
+    raw, defaults = ctx.event.get("request"), _defaults(ctx.event.get("defaults_json"))
+    copied = living.NOTHING_COPIED
+    if pair := contract.settings_source(raw, defaults):
+        copied = living.copy(ctx.aws, *pair, ctx.settings)
+    passable = _passable(ctx.event.get("passable_role_arns_json"))
+    settings = replace(ctx.settings, passable_role_arns=passable)
     parsed = contract.parse(
-        ctx.event.get("request"),
-        defaults=_defaults(ctx.event.get("defaults_json")),
-        operation_id=ctx.operation_id,
-        settings=ctx.settings,
-        now=ctx.now,
+        raw, defaults=defaults, operation_id=ctx.operation_id, settings=settings, now=ctx.now, copied=copied
     )
     accounts = sources.parse(ctx.event.get("source_accounts_json"))
     request = parsed.request
@@ -56,8 +69,16 @@ def handler(ctx: StepContext) -> Verdict:
         {"target_cluster_id": request.target_cluster_id, "mode": request.mode, **_claimed_by(request)},
     )
     facts = preflight.gather(ctx.aws, ctx.clients, request, accounts, ctx.settings, ctx.now, problems=parsed.problems)
-    known = history.load(ctx.aws.dynamodb, ctx.settings.state_table)
-    plan = planner.plan(request, facts, ctx.settings, ctx.now, problems=parsed.problems, known=known)
+    plan = planner.plan(
+        request,
+        facts,
+        ctx.settings,
+        ctx.now,
+        problems=parsed.problems,
+        origins=parsed.origins,
+        copied=copied,
+        known=history.load(ctx.aws.dynamodb, ctx.settings.state_table),
+    )
     return _verdict(_save(ctx, source_cluster.filled(request, facts.source), plan))
 
 
@@ -90,6 +111,10 @@ def _defaults(text: object) -> object:
         raise ConfigurationInvalid("The deployment's defaults are not JSON", field="defaults") from error
 
 
+def _passable(text: object) -> tuple[str, ...] | None:
+    return tuple(str(arn) for arn in json.loads(str(text))) if text else None
+
+
 def _claimed_by(request: Request) -> dict[str, str]:
     return {"requested_by": request.requested_by} if request.requested_by else {}
 
@@ -107,6 +132,7 @@ def _verdict(record: Record) -> dict[str, Any]:
         "engine": plan.engine,
         "database_phase": plan.database_phase,
         "readers": len(plan.readers),
+        "completes": request.completes,
         "copies": [{"ordinal": copy.ordinal, "phase": copy.phase} for copy in plan.copies],
         "copies_needed": bool(plan.copies) or plan.route.share_snapshot,
         "upgrade_needed": plan.upgrades_in_place or _may_be_older(request, plan),
