@@ -67,6 +67,7 @@ locals {
     ARP_WAIT_FLOOR_SECONDS       = tostring(var.waits.floor_seconds)
     ARP_WAIT_CAP_SECONDS         = tostring(var.waits.cap_seconds)
     ARP_COPY_LANES               = tostring(var.copies.lanes)
+    ARP_RDS_CALLS_PER_SECOND     = tostring(var.waits.rds_calls_per_second)
     ARP_DEADLINES                = jsonencode(var.deadlines)
     ARP_DATABASE                 = local.database_enabled ? "enabled" : "disabled"
     ARP_DB_CONNECT_TIMEOUT       = tostring(local.database_enabled ? var.database.connect_timeout_seconds : 10)

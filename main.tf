@@ -48,6 +48,8 @@ locals {
     check_restore_status = { description = "Observes what is being waited for and computes the next wait" }
     configure_cluster    = { description = "Sets what a restore cannot set, the managed master password among it" }
     create_instances     = { description = "Creates the writer, then the readers" }
+    complete_cluster     = { description = "Associates roles, switches the Data API on, creates custom endpoints, lets readers scale" }
+    check_settings       = { description = "Compares the restored cluster with what was asked for" }
     setup_db_users       = { description = "Creates the request's database users", database = true }
     verify_restore       = { description = "Runs the checks on the restored cluster", database = true }
     cleanup              = { description = "Removes what only the restore needed; deletion protection goes on" }

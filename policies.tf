@@ -221,6 +221,37 @@ locals {
     },
   ]
 
+  # Readers of Aurora clusters only. The ARN of a scalable target ends in an id that its registration makes up, so that no
+  # policy can name one; and a describe has no resources to name.
+  scalable_targets = "arn:${local.partition}:application-autoscaling:${local.region}:${local.account_id}:scalable-target/*"
+  scales_readers = {
+    StringEquals = {
+      "application-autoscaling:service-namespace"  = "rds"
+      "application-autoscaling:scalable-dimension" = "rds:cluster:ReadReplicaCount"
+    }
+  }
+  look_at_autoscaling = [
+    {
+      Sid      = "LookAtAutoscaling"
+      Effect   = "Allow"
+      Action   = ["application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"]
+      Resource = "*"
+    },
+  ]
+
+  # A role that RDS shall use; without roles that may be passed there is no such statement.
+  pass_roles = {
+    for service in ["rds.amazonaws.com", "monitoring.rds.amazonaws.com"] : service => [
+      for roles in [var.passable_role_arns] : {
+        Sid       = "PassRoles"
+        Effect    = "Allow"
+        Action    = ["iam:PassRole"]
+        Resource  = roles
+        Condition = { StringEquals = { "iam:PassedToService" = service } }
+      } if length(roles) > 0
+    ]
+  }
+
   ##############################################################################
   # Step by step
   ##############################################################################
@@ -233,6 +264,8 @@ locals {
         Action = [
           "ec2:DescribeSecurityGroups",
           "rds:DescribeAccountAttributes",
+          "rds:DescribeDBClusterAutomatedBackups",
+          "rds:DescribeDBClusterEndpoints",
           "rds:DescribeDBClusterParameterGroups",
           "rds:DescribeDBClusters",
           "rds:DescribeDBClusterSnapshotAttributes",
@@ -254,7 +287,7 @@ locals {
         Action   = ["kms:DescribeKey"]
         Resource = concat([local.own_key_arns.anywhere], local.source_key_arns.anywhere)
       },
-    ], local.source_access_statements)
+    ], local.look_at_autoscaling, local.source_access_statements)
 
     copy_snapshot = concat([
       {
@@ -313,8 +346,17 @@ locals {
       {
         Sid       = "RestoreOurs"
         Effect    = "Allow"
-        Action    = ["rds:RestoreDBClusterFromSnapshot"]
+        Action    = ["rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime"]
         Resource  = "${local.rds_arn}:cluster:*"
+        Condition = local.creates_ours
+      },
+      {
+        # The source is a cluster, too, of this account or one that another account shares. The tags are those of the request, so
+        # that they are the new cluster's; of the source only its data are read.
+        Sid       = "RestoreFromCluster"
+        Effect    = "Allow"
+        Action    = ["rds:RestoreDBClusterToPointInTime"]
+        Resource  = "arn:${local.partition}:rds:${local.region}:*:cluster:*"
         Condition = local.creates_ours
       },
       {
@@ -335,18 +377,29 @@ locals {
           "${local.rds_arn}:subgrp:*",
         ]
       },
+      {
+        Sid    = "RestoreToPointInTimeRefersTo"
+        Effect = "Allow"
+        Action = ["rds:RestoreDBClusterToPointInTime"]
+        Resource = [
+          "${local.rds_arn}:cluster-auto-backup:*",
+          "${local.rds_arn}:cluster-pg:*",
+          "${local.rds_arn}:og:*",
+          "${local.rds_arn}:subgrp:*",
+        ]
+      },
     ], local.storage_key_statements.here, local.source_key_statements.here)
 
     check_restore_status = [
       {
         Sid      = "Observe"
         Effect   = "Allow"
-        Action   = ["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"]
+        Action   = ["rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"]
         Resource = "*"
       },
     ]
 
-    configure_cluster = [
+    configure_cluster = concat([
       {
         Sid      = "LookUp"
         Effect   = "Allow"
@@ -393,7 +446,7 @@ locals {
           Bool         = { "kms:GrantIsForAWSResource" = "true" }
         }
       },
-    ]
+    ], local.storage_key_statements.here) # for Performance Insights
 
     create_instances = concat([
       {
@@ -433,7 +486,84 @@ locals {
           "${local.rds_arn}:subgrp:*",
         ]
       },
-    ], local.storage_key_statements.here, local.source_key_statements.here) # a cluster keeps its snapshot's key where that is asked for
+      {
+        Sid       = "RebootOurs" # where a parameter waits for it
+        Effect    = "Allow"
+        Action    = ["rds:RebootDBInstance"]
+        Resource  = "${local.rds_arn}:db:*"
+        Condition = local.only_ours
+      },
+      # A cluster keeps its snapshot's key where that is asked for.
+    ], local.pass_roles["monitoring.rds.amazonaws.com"], local.storage_key_statements.here, local.source_key_statements.here)
+
+    complete_cluster = concat([
+      {
+        Sid      = "LookUp"
+        Effect   = "Allow"
+        Action   = ["rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusters", "rds:DescribeDBInstances"]
+        Resource = "*"
+      },
+      {
+        Sid       = "CompleteOurs"
+        Effect    = "Allow"
+        Action    = ["rds:AddRoleToDBCluster", "rds:CreateDBClusterEndpoint", "rds:EnableHttpEndpoint"]
+        Resource  = "${local.rds_arn}:cluster:*"
+        Condition = local.only_ours
+      },
+      {
+        Sid       = "CreateOurEndpoints"
+        Effect    = "Allow"
+        Action    = ["rds:CreateDBClusterEndpoint"]
+        Resource  = "${local.rds_arn}:cluster-endpoint:*"
+        Condition = local.creates_ours
+      },
+      {
+        Sid       = "TagOurEndpoints"
+        Effect    = "Allow"
+        Action    = ["rds:AddTagsToResource"]
+        Resource  = "${local.rds_arn}:cluster-endpoint:*"
+        Condition = local.tags_ours
+      },
+      {
+        Sid       = "ScaleReaders"
+        Effect    = "Allow"
+        Action    = ["application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource"]
+        Resource  = local.scalable_targets
+        Condition = local.scales_readers
+      },
+      {
+        # Application Auto Scaling tries out, with made-up names and without tags, whether its caller may do what it will do
+        # ("Permissions validation for Application Auto Scaling API calls on target resources"). The role itself may not.
+        Sid    = "TriedOutByAutoscaling"
+        Effect = "Allow"
+        Action = [
+          "cloudwatch:DeleteAlarms",
+          "cloudwatch:DescribeAlarms",
+          "cloudwatch:PutMetricAlarm",
+          "rds:AddTagsToResource",
+          "rds:CreateDBInstance",
+          "rds:DeleteDBInstance",
+        ]
+        Resource  = "*"
+        Condition = { Bool = { "aws:ViaAWSService" = "true" } }
+      },
+      {
+        Sid       = "ServiceLinkedRoleOfAutoscaling" # where no readers have been scaled in the account yet
+        Effect    = "Allow"
+        Action    = ["iam:CreateServiceLinkedRole"]
+        Resource  = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/rds.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_RDSCluster"
+        Condition = { StringEquals = { "iam:AWSServiceName" = "rds.application-autoscaling.amazonaws.com" } }
+      },
+    ], local.look_at_autoscaling, local.pass_roles["rds.amazonaws.com"])
+
+    check_settings = concat([
+      {
+        Sid      = "LookUp"
+        Effect   = "Allow"
+        Action   = ["rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusters", "rds:DescribeDBInstances"]
+        Resource = "*"
+      },
+    ], local.look_at_autoscaling)
 
     setup_db_users = concat([
       {
@@ -537,6 +667,13 @@ locals {
         Effect   = "Allow"
         Action   = ["rds:DeleteDBCluster"]
         Resource = "${local.rds_arn}:cluster-snapshot:*"
+      },
+      {
+        Sid       = "StopScalingReaders" # a scalable target does not go with its cluster
+        Effect    = "Allow"
+        Action    = ["application-autoscaling:DeregisterScalableTarget"]
+        Resource  = local.scalable_targets
+        Condition = local.scales_readers
       },
     ], local.delete_copies_statements, local.source_access_statements, local.lane_statements)
 

@@ -12,7 +12,8 @@ locals {
   defaults      = { for key, value in var.defaults : key => value if value != null }
   defaults_json = jsonencode(jsonencode(local.defaults)) # JSON text as a JSON string, in its quotes
 
-  source_accounts_json = jsonencode(jsonencode(var.source_accounts))
+  source_accounts_json    = jsonencode(jsonencode(var.source_accounts))
+  passable_role_arns_json = jsonencode(jsonencode(var.passable_role_arns))
 
   # For the start command: what every request needs, less what the defaults give.
   example_input = {
@@ -28,15 +29,19 @@ locals {
   machine_log_group = "/aws/vendedlogs/states/${local.deployment}"
 
   # What an operation adds to the execution's history if every phase lasts to its deadline; Step Functions' limit is 25,000.
-  # A look is 9 events: task 5, choice 2, wait 2. Waits grow with the time that a phase has taken until they reach their cap
-  # (waits.py), by a share of it: the looks before that come on top. A route has at most three copies, and goes to another region
-  # once, which is the copy that queues; a look there is the next try to start it.
+  # A look is 9 events: task 5, choice 2, wait 2. Waits grow from floor to cap as 2.5 % of the time that a phase has taken
+  # (waits.py): the looks before the cap come on top. Around the expected end of a phase of instances and clusters they are half
+  # as long: 30 looks more, and 60 for each that goes on with another one's deadline: an upgrade in place with the writer's, what
+  # is completed after the instances with the configuration's. A route has at most three copies, which are looked at as their
+  # progress says: 40 looks, and as many as other phases for one that stands still, with 140 more if that is at its last percent.
+  # It goes to another region once, which is the copy that queues; a look there is the next try to start it.
+  growing_looks = log(var.waits.cap_seconds / var.waits.floor_seconds, 2.718) / 0.025
   looks = {
     phases = sum([for phase, times in { cluster = 1, configure = 1, instance = 2, compensate = 1 } :
-      times * (var.deadlines[phase] / var.waits.cap_seconds + log(var.waits.cap_seconds / var.waits.floor_seconds, 2.718) / 0.025)
-    ])
-    copies = 3 * (var.deadlines.copy / 300 + log(300 / var.waits.floor_seconds, 2.718) / 0.25)
-    queue  = var.deadlines.queue / 300 + log(300 / 60, 2.718) / 0.05
+      times * (var.deadlines[phase] / var.waits.cap_seconds + local.growing_looks + 30)
+    ]) + 2 * 60
+    copies = 3 * var.deadlines.copy / var.waits.cap_seconds + 2 * 40 + local.growing_looks + 140
+    queue  = var.deadlines.queue / 600 + log(600 / 60, 2.718) / 0.05
   }
   most_history_events = 9 * sum(values(local.looks)) + 500 # for the states that are entered once, and retries
 }
@@ -51,6 +56,8 @@ resource "aws_sfn_state_machine" "this" {
     partition            = local.partition
     defaults_json        = substr(local.defaults_json, 1, length(local.defaults_json) - 2)
     source_accounts_json = substr(local.source_accounts_json, 1, length(local.source_accounts_json) - 2)
+
+    passable_role_arns_json = substr(local.passable_role_arns_json, 1, length(local.passable_role_arns_json) - 2)
   }))
 
   # Execution data holds the request and the verdicts, and no secret: those stay in Secrets Manager. That is also why the

@@ -69,6 +69,23 @@ variable "table_names" {
 # Permissions and encryption
 ################################################################################
 
+variable "passable_role_arns" {
+  description = "ARNs (with `*` where wanted) of IAM roles that a request may hand to RDS: `monitoring_role_arn`, `associated_roles`. None by default: whoever starts a restore could otherwise give a database any role of the account."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.passable_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/*-]+$", arn))])
+    error_message = "passable_role_arns must be ARNs of IAM roles (arn:aws:iam::<account>:role/<name>); the name may have wildcards."
+  }
+
+  validation {
+    condition     = length(jsonencode(var.passable_role_arns)) <= 2048
+    error_message = "passable_role_arns must be at most 2 KB as JSON: they become part of policies, which IAM limits to 10 KB."
+  }
+}
+
 variable "permissions_boundary" {
   description = "ARN of the policy that bounds every role of the module."
   type        = string
@@ -428,12 +445,14 @@ variable "copies" {
 variable "waits" {
   description = <<-EOT
     Bounds of the adaptive waits between two looks at RDS.
-    - `floor_seconds`, `cap_seconds`: shortest and longest wait. In between a wait is a fortieth of the time that the phase has
-      taken, so that the cap matters from forty times its length on. Copies have a cap of their own, five minutes
+    - `floor_seconds`, `cap_seconds`: shortest and longest wait. In between a wait is 1.25 % of the time that the phase is expected
+      to take, or has taken, and 2.5 % once it has taken twice as long: the cap matters after some hours
+    - `rds_calls_per_second`: what all operations together may ask of RDS; operations that start together wait their turn
   EOT
   type = object({
-    floor_seconds = optional(number, 15)
-    cap_seconds   = optional(number, 240)
+    floor_seconds        = optional(number, 10)
+    cap_seconds          = optional(number, 600)
+    rds_calls_per_second = optional(number, 2)
   })
   default  = {}
   nullable = false
@@ -441,6 +460,11 @@ variable "waits" {
   validation {
     condition     = var.waits.floor_seconds >= 5 && var.waits.cap_seconds >= var.waits.floor_seconds && var.waits.cap_seconds <= 900
     error_message = "waits must hold 5 <= floor_seconds <= cap_seconds <= 900: an execution ends at 25,000 history events."
+  }
+
+  validation {
+    condition     = var.waits.rds_calls_per_second >= 1 && var.waits.rds_calls_per_second == floor(var.waits.rds_calls_per_second)
+    error_message = "waits.rds_calls_per_second must be a whole number of at least 1."
   }
 }
 
@@ -451,7 +475,7 @@ variable "deadlines" {
     - `copy`: until a snapshot copy is available, each
     - `cluster`: until the restored cluster is available
     - `configure`: until its changes are applied
-    - `instance`: until the writer, and then the readers, are available (a major upgrade runs when the writer is created)
+    - `instance`: until the writer, with the upgrade of its engine where there is one, and then the readers, are available
     - `compensate`: until a failed operation is cleaned up
   EOT
   type = object({

@@ -11,9 +11,8 @@ import time
 import zipfile
 from pathlib import Path
 
-from bench import Result
+from bench.result import Result, table
 from scripts import package
-from scripts.generate_docs import table
 from scripts.setup import LAMBDA_ENV
 
 RATIO_TARGET = 1.35

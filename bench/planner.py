@@ -9,8 +9,7 @@ from functools import partial
 
 from aurora_restore.engine.routes import Route, find_route, opening
 from aurora_restore.errors import NoCopyRoute
-from bench import Result
-from scripts.generate_docs import table
+from bench.result import Result, table
 from tests.unit import route_oracle as oracle
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,6 +69,28 @@ class Fault:
         )
 
 
+class Throttle:
+    """A token bucket: ``rate`` calls a second on average, ``burst`` at once. RDS publishes neither.
+
+    A refused call takes nothing out of the bucket.
+    """
+
+    def __init__(self, rate: float, burst: float) -> None:
+        if rate <= 0 or burst < 1:
+            raise ValueError("a throttle needs a positive rate and a burst of at least one call")
+        self.rate, self.burst = rate, burst
+        self._tokens, self._filled = burst, datetime.min.replace(tzinfo=UTC)
+
+    def take(self, now: datetime) -> bool:
+        """Take a token, if there is one."""
+        passed = max(0.0, (now - self._filled).total_seconds())
+        self._tokens, self._filled = min(self.burst, self._tokens + passed * self.rate), max(now, self._filled)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class Faults:
     """The rules in force, in the order in which they were added; the first that fits wins."""
 
@@ -76,6 +99,25 @@ class Faults:
         self._ids = count(1)
         self._rules: dict[int, Fault] = {}
         self._seen: dict[int, int] = {}
+        self._limits: dict[str, tuple[float, float]] = {}
+        self._throttles: dict[tuple[str, str, str], Throttle] = {}
+
+    def limit(self, service: str, rate: float, burst: float) -> None:
+        """Let a service take only so many calls a second, in each account and region; off unless asked for."""
+        Throttle(rate, burst)  # refuses what makes no sense
+        with self._lock:
+            self._limits[service] = (rate, burst)
+
+    def admit(self, call: Call, now: datetime) -> None:
+        """Raise the error that RDS answers a call too many with (aws-sdk: ``Throttling``, HTTP 400)."""
+        with self._lock:
+            limit = self._limits.get(call.service)
+            if limit is None:
+                return
+            key = (call.service, call.account, call.region)
+            admitted = self._throttles.setdefault(key, Throttle(*limit)).take(now)
+        if not admitted:
+            raise AwsError("Throttling", "Rate exceeded", 400)
 
     def add(self, rule: Fault) -> int:
         """Put a rule in force; returns its number."""
@@ -96,6 +138,8 @@ class Faults:
         with self._lock:
             self._rules.clear()
             self._seen.clear()
+            self._limits.clear()
+            self._throttles.clear()
 
     def match(self, call: Call) -> Fault | None:
         """Return the fault for this API call, and count it."""

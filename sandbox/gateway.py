@@ -112,6 +112,7 @@ class Gateway:
 
     def _answer(self, call: Call, operation: Operation, environ: WSGIEnvironment) -> Response:
         try:
+            self._faults.admit(call, self._clock.now())
             self._authorizer.check(call)
             response = self._with_faults(call, operation, environ)
         except AwsError as error:

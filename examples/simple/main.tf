@@ -15,6 +15,9 @@ module "aurora_restore" {
     security_group_ids = var.lambda_security_group_ids
   }
 
+  # IAM roles that a request may hand to RDS: for Enhanced Monitoring, and for what the database itself uses.
+  passable_role_arns = var.passable_role_arns
+
   # What is the same for every restore; an execution's input overrides it field by field.
   defaults = {
     db_subnet_group_name   = var.db_subnet_group_name

@@ -64,3 +64,9 @@ variable "table_deletion_protection" {
   type        = bool
   default     = true
 }
+
+variable "passable_role_arns" {
+  description = "IAM roles that a restore may hand to RDS (monitoring_role_arn, associated_roles)."
+  type        = list(string)
+  default     = []
+}

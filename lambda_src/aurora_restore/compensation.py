@@ -7,7 +7,7 @@ an Observe, one call does what can be done now and says whether to come again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,12 +16,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aurora_restore import names
 from aurora_restore.copying import COPY, SHARE, Copying
 from aurora_restore.engine.aurora import Aurora
+from aurora_restore.engine.autoscaling import Autoscaling
 from aurora_restore.errors import ResourceBusy, RestoreError, Throttled, translate, wire_code
 from aurora_restore.model import Record, Resource, ResourceState
 from aurora_restore.readiness import Described, normal_status
 
 INSTANCE: Final = "db-instance"
 CLUSTER: Final = "db-cluster"
+SCALABLE_TARGET: Final = "scalable-target"
 
 # What RDS calls the status and the resource id of each kind.
 _FIELDS: Final = {INSTANCE: ("DBInstanceStatus", "DbiResourceId"), CLUSTER: ("Status", "DbClusterResourceId")}
@@ -60,26 +62,46 @@ def _name(resource: Resource) -> str:
     return f"{name} in {resource.account}, {resource.region}" if resource.kind in {COPY, SHARE} else name
 
 
-def sweep(aurora: Aurora, copying: Copying, record: Record, *, elapsed: float) -> Sweep:
+def sweep(
+    aurora: Aurora, autoscaling: Callable[[], Autoscaling], copying: Copying, record: Record, *, elapsed: float
+) -> Sweep:
     """One pass, ``elapsed`` seconds after the failure, over everything that the operation still answers for."""
     found = Sweep()
     early = elapsed < APPEARS_WITHIN
     if not keeps(record):
+        _sweep_autoscaling(found, autoscaling, record)
         _sweep_cluster(found, aurora, record, early=early)
     _sweep_copies(found, copying, record, early=early)
     return found
 
 
+def _sweep_autoscaling(found: Sweep, autoscaling: Callable[[], Autoscaling], record: Record) -> None:
+    """First, so that nothing adds readers to a cluster that goes; a target does not go with its cluster."""
+    for resource in _of_kind(record, SCALABLE_TARGET):
+        try:
+            autoscaling().remove(resource.identifier.removeprefix("cluster:"))
+        except (ClientError, BotoCoreError) as error:
+            ours = translate(error, "application-autoscaling")
+            if ours.retryable:
+                found.add(resource, resource.state, pending=ours.cause)
+            else:
+                found.stick(resource, ours.cause)
+        else:
+            found.add(resource, ResourceState.DELETED)
+
+
 def _sweep_cluster(found: Sweep, aurora: Aurora, record: Record, *, early: bool) -> None:
     """Instances first, then the cluster when all of them are going."""
+    stuck = len(found.stuck)
     for resource in _of_kind(record, INSTANCE):
         _remove(found, record, resource, aurora.instance(resource.identifier), aurora, early=early)
     going = {ResourceState.DELETED, ResourceState.DELETING, ResourceState.FOREIGN}
-    blocked = any(resource.state not in going for resource in found.resources)
+    instances = [resource for resource in found.resources if resource.kind == INSTANCE]
+    blocked = any(resource.state not in going for resource in instances)
     for resource in _of_kind(record, CLUSTER):
         if not blocked:
             _remove(found, record, resource, aurora.cluster(resource.identifier), aurora, early=early)
-        elif found.stuck:
+        elif len(found.stuck) > stuck:
             found.stick(resource, "it still has instances")
         else:
             found.add(resource, resource.state, pending="waits for its instances")

@@ -10,13 +10,13 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from aurora_restore import names
+from aurora_restore import names, setting_rules
 from aurora_restore.engine.routes import refuse_borders
 from aurora_restore.errors import (
     ConflictingFields,
@@ -29,7 +29,8 @@ from aurora_restore.errors import (
     UnknownField,
     UnsupportedSnapshot,
 )
-from aurora_restore.model import Request
+from aurora_restore.living import NOTHING_COPIED, Copied
+from aurora_restore.model import Origin, Request, iso, parse_time
 from aurora_restore.settings import Settings
 
 SCHEMA_FILE: Final = Path(__file__).with_name("request.schema.json")
@@ -52,8 +53,10 @@ def aliases() -> Mapping[str, str]:
     return {alias: name for name, spec in schema()["properties"].items() for alias in spec.get("x-aliases", ())}
 
 
-# Ways to say which snapshot is meant; a request uses one of them.
-WAYS: Final = ("snapshot_identifier", "snapshot_date", "snapshot_selector")
+_ENDPOINT: Final = "db_cluster_endpoint_identifier"
+
+# Ways to say what is restored; a request uses one of them.
+WAYS: Final = ("snapshot_identifier", "snapshot_date", "snapshot_selector", "restore_to_time", "clone")
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,40 @@ class Parsed:
 
     request: Request | None
     problems: tuple[RestoreError, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Where each field of the request comes from."""
 
 
-def parse(raw: object, *, defaults: object, operation_id: str, settings: Settings, now: datetime) -> Parsed:
-    """The request with the deployment's defaults beneath it, and all that is wrong with it.
+def settings_source(raw: object, defaults: object) -> tuple[str, str] | None:
+    """The cluster that `copy_settings_from` names and the one it is for, if they can be told.
+
+    What is wrong with what cannot, `parse` says.
+    """
+    ignored: list[RestoreError] = []
+    fields = merge(*(_normalised(layer, "the request", ignored) for layer in (raw, defaults)))
+    name, target = fields.get("copy_settings_from"), fields.get("target_cluster_id")
+    pattern = schema()["properties"]["copy_settings_from"]["pattern"]
+    if not isinstance(name, str) or not re.match(pattern, name) or not isinstance(target, str):
+        return None
+    return names.normal_identifier(name), names.normal_identifier(target)
+
+
+def parse(
+    raw: object,
+    *,
+    defaults: object,
+    operation_id: str,
+    settings: Settings,
+    now: datetime,
+    copied: Copied = NOTHING_COPIED,
+) -> Parsed:
+    """The request, beneath it what is copied of a living cluster, beneath that the deployment's defaults; and all that
+    is wrong with it.
 
     A request that breaks only rules can still be read: the preflight adds to its problems what it finds, so that a
     person learns everything at once. One that does not fit the schema cannot.
     """
-    problems: list[RestoreError] = []
+    problems: list[RestoreError] = list(copied.problems)
     given = _normalised(raw, "the request", problems)
     fallback = _normalised(defaults, "the deployment's defaults", problems)
     problems += [
@@ -78,12 +106,16 @@ def parse(raw: object, *, defaults: object, operation_id: str, settings: Setting
         for name in ("operation_id", "mode")
         if name in fallback
     ]
-    merged = merge(given, fallback)
+    between = {name: value for name, value in copied.fields.items() if name not in given}
+    merged = merge(given, merge(between, fallback))
     if problems:
         return Parsed(None, tuple(problems))
 
+    origins: dict[str, Origin] = {
+        name: "request" if name in given else "copied" if name in copied.fields else "defaults" for name in merged
+    }
     problems += _source_problems(merged)
-    unreadable = _schema_problems(merged, from_defaults=merged.keys() - given.keys())
+    unreadable = _schema_problems(merged, origins)
     if problems or unreadable:
         return Parsed(None, (*problems, *unreadable))
 
@@ -94,31 +126,48 @@ def parse(raw: object, *, defaults: object, operation_id: str, settings: Setting
             **{name: int(value) if _whole(name, value) else value for name, value in merged.items()},
             "operation_id": operation_id,
             "target_cluster_id": names.normal_identifier(merged["target_cluster_id"]),
+            **_source_cluster(merged),
+            **_restore_time(merged),
+            "copy_settings_from": copied.cluster,
+            "custom_endpoints": [
+                {**endpoint, _ENDPOINT: names.normal_identifier(endpoint[_ENDPOINT])}
+                for endpoint in merged.get("custom_endpoints", ())
+            ],
             "source_region": _source_region(merged, settings),
             "source_account_id": account if account != settings.account else None,
             "target_region": settings.region,
         }
     )
-    return Parsed(request, tuple(_rule_problems(merged, settings, now)))
+    return Parsed(request, tuple(_rule_problems(request, merged, settings, now)), origins)
 
 
 def merge(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
     """The defaults beneath the request, field by field; null takes a default away.
 
-    What says *which* snapshot (identifier, date or selector) displaces what the defaults say of it, and an identifier
+    What says *what* is restored (a snapshot, a time, a clone) displaces what the defaults say of it, and an identifier
     needs no source cluster, an ARN no region or account: otherwise a default would turn a good request into a
-    contradiction.
+    contradiction. Likewise the number of readers and the list of instances displace one another; and what is said for
+    all instances holds for each of a list beneath it.
     """
     displaced: set[str] = set()
-    if given.keys() & {*WAYS, "source_cluster_id"}:
+    if {name for name, value in given.items() if value is not False} & {*WAYS, "source_cluster_id"}:
         displaced |= {*WAYS}
     if "source_cluster_id" in given:
         displaced.add("source_cluster_resource_id")
     if "snapshot_identifier" in given:
         displaced |= {"source_cluster_id", "source_cluster_resource_id"}
-        if _arn_parts(given):
-            displaced |= {"source_region", "source_account_id"}
+    if _arn_parts(given):
+        displaced |= {"source_region", "source_account_id"}
+    if given.get("instances") is not None:
+        displaced.add("readers")
+    if given.get("readers") is not None:
+        displaced.add("instances")
     beneath = {name: value for name, value in defaults.items() if name not in displaced}
+    if isinstance(entries := beneath.get("instances"), list):
+        beneath["instances"] = [
+            {name: value for name, value in entry.items() if name not in given} if isinstance(entry, Mapping) else entry
+            for entry in entries
+        ]
     return {name: value for name, value in {**beneath, **given}.items() if value is not None}
 
 
@@ -151,26 +200,32 @@ def _whole(name: str, value: object) -> bool:
 
 
 def _source_problems(fields: Fields) -> Iterator[RestoreError]:
-    ways = [way for way in WAYS if way in fields]
+    ways = [way for way in WAYS if fields.get(way, False) is not False]
     if len(ways) > 1:
         yield ConflictingFields(
             f"Both {' and '.join(ways)} are given; a restore has one source",
             field=ways[-1],
             remedy="Keep one of them, and set a default that is in the way to null.",
         )
+    elif ways == ["restore_to_time"]:
+        if not fields.keys() & {"source_cluster_id", "source_cluster_resource_id"}:
+            yield MissingSource(
+                "restore_to_time is given without source_cluster_id or source_cluster_resource_id",
+                field="source_cluster_id",
+            )
     elif ways and ways != ["snapshot_identifier"] and "source_cluster_id" not in fields:
         yield MissingSource(f"{ways[0]} is given without source_cluster_id", field="source_cluster_id")
     elif "source_cluster_id" in fields and not ways:
         yield MissingSource(
-            "source_cluster_id is given without snapshot_date or snapshot_selector: a source cluster alone does not "
-            "say which snapshot",
+            "source_cluster_id is given without snapshot_date, snapshot_selector, restore_to_time or clone: a source "
+            "cluster alone does not say what of it is restored",
             field="snapshot_date",
         )
     elif not ways:
         yield MissingSource("The request names no snapshot", field="snapshot_identifier")
 
 
-def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterator[RestoreError]:
+def _rule_problems(request: Request, fields: Fields, settings: Settings, now: datetime) -> Iterator[RestoreError]:
     """Rules on a request that fits the schema."""
     target = fields["target_cluster_id"]
     if problem := names.identifier_problem(target):
@@ -182,6 +237,9 @@ def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterato
         yield from _date_problems(day, now)
     if "snapshot_identifier" in fields:
         yield from _snapshot_problems(fields)
+    yield from _arn_conflicts(fields)
+    if "restore_to_time" in fields or fields.get("clone"):
+        yield from _cluster_problems(fields, settings, now)
     if selector := fields.get("snapshot_selector"):
         yield from _selector_problems(selector, fields, settings)
     try:
@@ -195,10 +253,10 @@ def _rule_problems(fields: Fields, settings: Settings, now: datetime) -> Iterato
             field="target_region",
             remedy=f"Leave target_region out, or use a deployment in {fields['target_region']}.",
         )
-    yield from _scaling_problems(fields)
+    yield from setting_rules.problems(request, settings)
     yield from _database_problems(fields, settings)
     tags = names.operation_tags(
-        deployment=settings.deployment, operation_id="-", tags={**settings.tags, **fields.get("tags", {})}
+        deployment=settings.deployment, operation_id="-", tags={**settings.tags, **request.all_tags}
     )
     if len(tags) > MAX_TAGS:
         yield InvalidParameter(
@@ -224,9 +282,29 @@ _ARN: Final = re.compile(
 
 
 def _arn_parts(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Of the snapshot's ARN; empty for a name, or for what only begins like an ARN."""
-    found = _ARN.fullmatch(str(fields.get("snapshot_identifier")))
+    """Of the ARN of the snapshot, or of the source cluster; empty for a name, or for what only begins like an ARN."""
+    found = _ARN.fullmatch(str(fields.get("snapshot_identifier", fields.get("source_cluster_id"))))
     return found.groupdict() if found else {}
+
+
+def _source_cluster(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The source cluster by its name, which an ARN ends with."""
+    given = fields.get("source_cluster_id")
+    return {"source_cluster_id": given.rpartition(":")[2]} if given else {}
+
+
+def _restore_time(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The asked time in one form; one that does not exist stays as it is, and is refused."""
+    given = fields.get("restore_to_time")
+    moment = _moment(given) if given else None
+    return {"restore_to_time": iso(moment)} if moment else {}
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return parse_time(text.upper())
+    except ValueError:
+        return None
 
 
 def _source_region(fields: Mapping[str, Any], settings: Settings) -> str:
@@ -250,12 +328,45 @@ def _snapshot_problems(fields: Fields) -> Iterator[RestoreError]:
         yield UnsupportedSnapshot(
             f"{snapshot} names a {arn['kind']}, not a cluster snapshot", field="snapshot_identifier"
         )
-    for field, told, has in (
-        ("source_region", "in region", arn["region"]),
-        ("source_account_id", "of account", arn["account"]),
+
+
+def _arn_conflicts(fields: Fields) -> Iterator[RestoreError]:
+    whose = "snapshot" if "snapshot_identifier" in fields else "source cluster"
+    arn = _arn_parts(fields)
+    for name, told, has in (
+        ("source_region", "in region", arn.get("region")),
+        ("source_account_id", "of account", arn.get("account")),
     ):
-        if fields.get(field, has) != has:
-            yield ConflictingFields(f"{field} is {fields[field]}, but the snapshot's ARN is {told} {has}", field=field)
+        if has and fields.get(name, has) != has:
+            yield ConflictingFields(f"{name} is {fields[name]}, but the {whose}'s ARN is {told} {has}", field=name)
+
+
+def _cluster_problems(fields: Fields, settings: Settings, now: datetime) -> Iterator[RestoreError]:
+    """Rules of a point in time and of a clone (AUG: Restoring a DB cluster to a specified time; Cloning a volume)."""
+    text = fields.get("restore_to_time")
+    region = _source_region(fields, settings)
+    account = fields.get("source_account_id", _arn_parts(fields).get("account", settings.account))
+    if text and text != "latest":
+        moment = _moment(text)
+        if moment is None:
+            yield InvalidParameter(f"restore_to_time {text!r} is not a time of the calendar", field="restore_to_time")
+        elif moment > now:
+            yield InvalidParameter(
+                f"restore_to_time {text} lies in the future; it is {iso(now)}", field="restore_to_time"
+            )
+    what = "A cluster can be restored to a point in time" if text else "A cluster can be cloned"
+    if region != settings.region:
+        yield ConflictingFields(
+            f"{what} in its own region only; it is in {region}, the deployment in {settings.region}",
+            field="source_region",
+            remedy="Restore from a snapshot, which is copied from another region.",
+        )
+    if text and account != settings.account:
+        yield ConflictingFields(
+            f"{what} in its own account only; it is of {account}, the deployment of {settings.account}",
+            field="source_account_id",
+            remedy="Restore from a snapshot, or clone a cluster that the other account shares by AWS RAM.",
+        )
 
 
 def _selector_problems(selector: Fields, fields: Fields, settings: Settings) -> Iterator[RestoreError]:
@@ -272,20 +383,6 @@ def _selector_problems(selector: Fields, fields: Fields, settings: Settings) -> 
         yield ConflictingFields(
             "snapshot_selector has tags beside type shared, but RDS shows a shared snapshot's tags to its owner only",
             field="snapshot_selector",
-        )
-
-
-def _scaling_problems(fields: Fields) -> Iterator[RestoreError]:
-    scaling = fields.get("serverless_v2_scaling")
-    if fields["db_instance_class"] == "db.serverless" and scaling is None:
-        # RDS refuses a db.serverless instance in a cluster without a range (AUG: Requirements for Serverless v2).
-        yield MissingParameter(
-            "db_instance_class is db.serverless, but serverless_v2_scaling is missing", field="serverless_v2_scaling"
-        )
-    if scaling and scaling["min_capacity"] > scaling["max_capacity"]:
-        yield InvalidParameter(
-            f"min_capacity {scaling['min_capacity']} is above max_capacity {scaling['max_capacity']}",
-            field="serverless_v2_scaling",
         )
 
 
@@ -308,6 +405,12 @@ def _database_problems(fields: Fields, settings: Settings) -> Iterator[RestoreEr
 # --- the schema -----------------------------------------------------------------------------------------------------
 
 
+_TOLD_ORIGINS: Final[Mapping[Origin, str]] = {
+    "defaults": " (from the deployment's defaults)",
+    "copied": " (from the cluster in copy_settings_from)",
+}
+
+
 @cache
 def _validator() -> Callable[[Any], Any]:
     import fastjsonschema  # only snapshot-check validates; no other function pays for it
@@ -318,24 +421,24 @@ def _validator() -> Callable[[Any], Any]:
     return compiled
 
 
-def _schema_problems(fields: Fields, *, from_defaults: set[str]) -> list[RestoreError]:
+def _schema_problems(fields: Fields, origins: Mapping[str, Origin]) -> list[RestoreError]:
     import fastjsonschema
 
     try:
         _validator()(fields)
     except fastjsonschema.JsonSchemaValuesException as error:
-        return [_explain(single, from_defaults) for single in error.errors]
+        return [_explain(single, origins) for single in error.errors]
     except fastjsonschema.JsonSchemaValueException as error:
-        return [_explain(error, from_defaults)]
+        return [_explain(error, origins)]
     return []
 
 
-def _explain(error: Any, from_defaults: set[str]) -> RestoreError:
+def _explain(error: Any, origins: Mapping[str, Origin]) -> RestoreError:
     """Our error for the validator's: field, what is wrong, what is allowed."""
     path = [str(part) for part in error.path[1:]]
     field = ".".join(path) or None
     root = path[0] if path else ""
-    origin = " (from the deployment's defaults)" if root in from_defaults else ""
+    origin = _TOLD_ORIGINS.get(origins.get(root, "request"), "")
     rule, allowed = error.rule, error.rule_definition
 
     if rule == "required":

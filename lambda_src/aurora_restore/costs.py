@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from aurora_restore import durations
-from aurora_restore.model import CostItem, PlannedCopy, Request
+from aurora_restore.model import CostItem, PlannedCopy, Request, SourceKind
 
 PRICED_IN: Final = "us-east-1"
 TRANSFER_PER_GB: Final = 0.02
 """Between regions; RDS transfers incrementally where it can, so that this is the most it costs."""
 SNAPSHOT_PER_GB_MONTH: Final = 0.021
+VOLUME_PER_GB_MONTH: Final[Mapping[str, float]] = {"aurora": 0.10, "aurora-iopt1": 0.225}
 ACU_HOUR: Final = 0.12
 IO_OPTIMIZED: Final = 1.3
 """Instances and capacity units of I/O-Optimized clusters cost 30 % more."""
@@ -45,15 +46,30 @@ def class_per_hour(instance_class: str) -> float | None:
 
 
 def expected(
-    request: Request, copies: tuple[PlannedCopy, ...], seconds: Mapping[str, int], storage_type: str
+    request: Request, copies: tuple[PlannedCopy, ...], seconds: Mapping[str, int], storage_type: str, size_gib: int
 ) -> Iterator[CostItem]:
     """Copies first, in their order, then the instances; ``seconds`` are the phases', in the order of the phases."""
+    if request.source_kind is SourceKind.POINT_IN_TIME:
+        yield _creation(size_gib, seconds["cluster"], storage_type)
     for index, copy in enumerate(copies):
         # A copy lives until the restored cluster is verified: while the later copies are made and the restore runs.
         later = [other.phase for other in copies[index + 1 :]]
         lives = sum(seconds.get(phase, 0) for phase in (*later, "cluster", "configure", "writer", "readers"))
         yield from _copy(copy, lives, kept=request.keep_copies)
-    yield _instances(request, storage_type)
+    for instance_class in request.classes:
+        yield _instances(request, instance_class, storage_type)
+
+
+def _creation(size_gib: int, seconds: int, storage_type: str) -> CostItem:
+    """Unlike a restore from a snapshot, one to a point in time is billed while it runs (AUG: DB cluster status)."""
+    name, price = "volume while it is being created", VOLUME_PER_GB_MONTH[storage_type]
+    if not size_gib:
+        return CostItem(name, None, f"${price} per GB-month; the source has no snapshot that tells its size")
+    return CostItem(
+        name,
+        round(size_gib * price * seconds / 3600 / HOURS_PER_MONTH, 4),
+        f"{size_gib} GiB for about {durations.told(seconds)} at ${price} per GB-month",
+    )
 
 
 def _copy(copy: PlannedCopy, lives_seconds: int, *, kept: bool) -> Iterator[CostItem]:
@@ -79,8 +95,8 @@ def _copy(copy: PlannedCopy, lives_seconds: int, *, kept: bool) -> Iterator[Cost
         )
 
 
-def _instances(request: Request, storage_type: str) -> CostItem:
-    count, name = request.readers + 1, request.db_instance_class
+def _instances(request: Request, name: str, storage_type: str) -> CostItem:
+    count = sum(spec.db_instance_class == name for spec in request.topology)
     factor, optimized = (IO_OPTIMIZED, ", I/O-Optimized") if storage_type == "aurora-iopt1" else (1.0, "")
     shown = f"{count} x {name}{optimized}"
     if name == "db.serverless" and (scaling := request.serverless_v2_scaling):

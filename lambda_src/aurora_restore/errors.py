@@ -94,7 +94,10 @@ class MissingSource(RestoreError):
     """The request does not say what to restore from."""
 
     code = "ARP-SNAP-CHECK-005"
-    remedy = "Give snapshot_identifier, or source_cluster_id together with snapshot_date or snapshot_selector."
+    remedy = (
+        "Give snapshot_identifier, or source_cluster_id together with snapshot_date, snapshot_selector, "
+        "restore_to_time or clone = true."
+    )
 
 
 class SourceAccountUnknown(RestoreError):
@@ -136,6 +139,37 @@ class SnapshotKeyUnusable(RestoreError):
         "Enable the key (or cancel its deletion), and let its policy allow the role that the message names. A key of "
         "an account that source_accounts does not name also has to be in the module's snapshot_kms_key_arns."
     )
+
+
+class SourceClusterNotFound(RestoreError):
+    """There is no such cluster, nor automated backups of it, in this account and region."""
+
+    code = "ARP-SNAP-CHECK-011"
+    remedy = (
+        "Name a cluster that exists (source_cluster_id), the resource id of a deleted one whose automated backups were "
+        "retained (source_cluster_resource_id), or a snapshot."
+    )
+
+
+class RestoreTimeOutside(RestoreError):
+    """The source cannot be restored to the time that is asked for."""
+
+    code = "ARP-SNAP-CHECK-012"
+    remedy = 'Give a restore_to_time within the times that the message names, or "latest".'
+
+
+class SourceNotRestorable(RestoreError):
+    """The source cluster cannot be restored to a point in time, or cloned, as it is."""
+
+    code = "ARP-SNAP-CHECK-013"
+    remedy = "Make the change that the message names, or restore from a snapshot."
+
+
+class CloneLimitReached(RestoreError):
+    """The source has as many clones as share its volume: RDS would silently make a full copy."""
+
+    code = "ARP-SNAP-CHECK-014"
+    remedy = 'Delete clones that are no longer needed, or make a full copy: restore_to_time = "latest".'
 
 
 # --- SNAP-COPY: bringing the snapshot to where it can be restored --------------------------------------------------
@@ -297,24 +331,24 @@ class TargetExists(RestoreError):
 
 
 class EngineDowngrade(RestoreError):
-    """The requested engine version is older than the snapshot's."""
+    """The requested engine version is older than the source's."""
 
     code = "ARP-RESTORE-010"
-    remedy = "Leave engine_version out for the snapshot's own version, or name a newer one; Aurora cannot go back."
+    remedy = "Leave engine_version out for the source's own version, or name a newer one; Aurora cannot go back."
 
 
 class EngineVersionNotOffered(RestoreError):
-    """The engine version is not offered in this region, or the snapshot cannot be upgraded to it."""
+    """The engine version is not offered in this region, or the source cannot be upgraded to it."""
 
     code = "ARP-RESTORE-011"
-    remedy = "Name an engine_version that is offered and is a valid minor upgrade of the snapshot's version."
+    remedy = "Name an engine_version that is offered and to which the source's version can be upgraded."
 
 
 class MajorUpgradeRefused(RestoreError):
-    """The requested engine version is another major version."""
+    """The requested engine version is another major version, and the request does not allow that upgrade."""
 
     code = "ARP-RESTORE-012"
-    remedy = "Restore at the snapshot's major version, and upgrade the restored cluster afterwards."
+    remedy = "Set allow_major_version_upgrade = true if it is meant; or leave engine_version out."
 
 
 class CapacityInsufficient(RestoreError):
@@ -449,7 +483,11 @@ class VersionMismatch(RestoreError):
     """The restored cluster does not run the planned engine version."""
 
     code = "ARP-VERIFY-002"
-    remedy = "Read the cluster's events for an upgrade that failed, and start a new operation."
+    remedy = (
+        "Read the cluster's events, and after a failed upgrade the writer's log upgrade-prechecks.log or pg_upgrade's; "
+        "correct what they name in the source. A failed upgrade cannot be begun again on the restored cluster: delete "
+        "it, and start a new operation."
+    )
 
 
 class CheckNotRunnable(RestoreError):
@@ -464,6 +502,16 @@ class UserLoginFailed(RestoreError):
 
     code = "ARP-VERIFY-004"
     remedy = "Find out who changed the user or its secret since it was set up, and start a new operation."
+
+
+class ConfigurationDrift(RestoreError):
+    """The restored cluster's settings are not what was asked for, in a way that matters."""
+
+    code = "ARP-VERIFY-005"
+    remedy = (
+        "See in CloudTrail and the cluster's events who or what changed or refused the settings that the message "
+        "names; set them, or start a new operation. The cluster was kept."
+    )
 
 
 # --- GENERAL --------------------------------------------------------------------------------------------------------
@@ -660,9 +708,9 @@ _BY_WIRE_CODE: Final[Mapping[str, type[RestoreError]]] = {
     "TransactionConflictException": StateConflict,
 }
 
-# What some codes mean to one call: first by code, else the call's own error for everything that is not a matter of rate
-# or permission.
-_BY_CALL: Final[Mapping[str, tuple[Mapping[str, type[RestoreError]], type[RestoreError]]]] = {
+# What some codes mean to one call: first by code, else the call's own error (where it has one) for everything that is
+# not a matter of rate or permission.
+_BY_CALL: Final[Mapping[str, tuple[Mapping[str, type[RestoreError]], type[RestoreError] | None]]] = {
     "CopyDBClusterSnapshot": (
         {
             "DBClusterSnapshotNotFound": CopySourceVanished,
@@ -674,6 +722,10 @@ _BY_CALL: Final[Mapping[str, tuple[Mapping[str, type[RestoreError]], type[Restor
         CopyStartFailed,
     ),
     "ModifyDBClusterSnapshotAttribute": ({"DBClusterSnapshotNotFound": CopySourceVanished}, ShareFailed),
+    "RestoreDBClusterToPointInTime": (
+        {"DBClusterNotFound": SourceClusterNotFound, "DBClusterAutomatedBackupNotFound": SourceClusterNotFound},
+        None,
+    ),
 }
 
 _THROTTLES: Final = frozenset(
@@ -719,6 +771,7 @@ _DENIED: Final = frozenset(
 # RDS answers many kinds of bad input with one of two codes; the message tells them apart.
 _BY_MESSAGE: Final[tuple[tuple[str, type[RestoreError]], ...]] = (
     ("is earlier than the engine version", EngineDowngrade),
+    ("restorable time", RestoreTimeOutside),
     ("security group", SecurityGroupInvalid),
     ("subnet group", SubnetGroupInvalid),
     ("parameter group", ParameterGroupInvalid),
@@ -767,7 +820,8 @@ def _class_for(raw: str, message: str, status: int, operation: str) -> type[Rest
         return NotificationFailed
     if operation in _BY_CALL:
         by_code, otherwise = _BY_CALL[operation]
-        return by_code.get(raw.removesuffix("Fault"), otherwise)
+        if ours := by_code.get(raw.removesuffix("Fault"), otherwise):
+            return ours
     if known := _BY_WIRE_CODE.get(raw.removesuffix("Fault")):
         return known
     if raw in {"InvalidParameterValue", "InvalidParameterCombination"}:

@@ -24,6 +24,12 @@ def of_cluster(plan: Plan) -> list[Source]:
     return [("db-cluster", plan.target_cluster_id), *instances]
 
 
+def of_phase(plan: Plan, phase: str) -> list[Source]:
+    """The cluster, and the instances that the phase is about."""
+    instances = {"readers": plan.readers, "writer": (plan.writer,), "upgrade": (plan.writer,)}.get(phase, ())
+    return [("db-cluster", plan.target_cluster_id), *(("db-instance", one.identifier) for one in instances)]
+
+
 def of_copy(copy: PlannedCopy) -> list[Source]:
     """The copy of a snapshot."""
     return [("db-cluster-snapshot", copy.identifier)]

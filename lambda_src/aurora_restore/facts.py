@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from aurora_restore.engine.routes import SnapshotKey
+from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import RestoreError
 from aurora_restore.keys import Key
 from aurora_restore.model import CopyRoute, KeyKind, PlannedCopy, SnapshotKind, SourceRole
@@ -14,13 +16,32 @@ from aurora_restore.readiness import Described
 
 
 @dataclass(frozen=True)
+class ClusterSource:
+    """What else is to be known of a source that is a cluster."""
+
+    deleted: bool = False
+    """It is gone; the description is that of its retained automated backups."""
+    earliest: datetime | None = None
+    latest: datetime | None = None
+    """Between these it can be restored; None while RDS tells of no time."""
+    writer_class: str | None = None
+    clones: int = 0
+    """Clones that share its volume, as far as the deployment's account sees them."""
+    cloned_across: bool = False
+    """The deployment's account has a clone of this other account's cluster already."""
+
+
+@dataclass(frozen=True)
 class SourceFacts:
-    """The snapshot, and what it takes to read it."""
+    """The snapshot or the cluster that is restored from, and what it takes to read it."""
 
     described: Described
     account: str
     region: str
-    kind: SnapshotKind
+    kind: SnapshotKind = SnapshotKind.MANUAL
+    """Of a snapshot."""
+    cluster: ClusterSource | None = None
+    """None for a snapshot."""
     role: SourceRole | None = None
     share_keys: Mapping[str, str] = field(default_factory=dict)
     """By region: customer keys of the account that both sides may use."""
@@ -34,7 +55,17 @@ class SourceFacts:
     @property
     def arn(self) -> str:
         """Its ARN, which names it from everywhere."""
-        return str(self.described["DBClusterSnapshotArn"])
+        return str(self.described["DBClusterArn" if self.cluster else "DBClusterSnapshotArn"])
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return "source cluster" if self.cluster else "snapshot"
+
+    @property
+    def field(self) -> str:
+        """The field of the request that names it."""
+        return "source_cluster_id" if self.cluster else "snapshot_identifier"
 
     @property
     def encrypted(self) -> bool:
@@ -73,19 +104,24 @@ class Facts:
     """
 
     source: SourceFacts | None = None
+    way: VersionWay | None = None
+    """None while the source is not known."""
     offered: Described | None = None
     """The wanted engine version as offered in the target region, or None."""
     upgrades: Mapping[str, bool] = field(default_factory=dict)
-    """Versions that the snapshot's version can be upgraded to; True where that is a major upgrade."""
-    lifecycles: Sequence[Mapping[str, Any]] = ()
-    """Support periods of the wanted version's major."""
-    orderable: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Zones by class: of the wanted class, or of all classes if that one is not offered."""
+    """Versions that the source's version can be upgraded to; True where that is a major upgrade."""
+    upgrades_at_restore: Mapping[str, bool] = field(default_factory=dict)
+    """The same of the version at the restore, where that is not the source's."""
+    lifecycles: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Support periods by engine version: of the wanted one, and of the one at the restore."""
+    orderable: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    """By engine version zones by class: of the wanted classes, or of all classes if one of those is not offered."""
     subnet_group: Described | None = None
     security_groups: Mapping[str, str] = field(default_factory=dict)
     """VPC by security group, of those that exist."""
     cluster_parameter_group: Described | None = None
-    instance_parameter_group: Described | None = None
+    instance_parameter_groups: Mapping[str, Described | None] = field(default_factory=dict)
+    """By name, of those that instances are to have."""
     target: Described | None = None
     """A cluster that has the wanted name."""
     taken_instances: tuple[str, ...] = ()

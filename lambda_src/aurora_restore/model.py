@@ -16,8 +16,14 @@ SCHEMA_VERSION: Final = 1
 """Version of the record's layout; a reader refuses a newer one."""
 
 Plain = dict[str, Any]
-WaitPhase = Literal["cluster", "configure", "writer", "readers", "compensate"]
+Origin = Literal["request", "copied", "defaults"]
+"""Where a field of the effective request comes from; ``copied`` is the cluster in copy_settings_from."""
+WaitPhase = Literal["cluster", "configure", "writer", "upgrade", "readers", "complete", "compensate"]
 """What is waited for; a snapshot copy's phase is `PlannedCopy.phase`."""
+
+
+REBOOTS: Final = "reboots"
+"""Result of the record: when an instance was rebooted for its parameters, by identifier."""
 
 
 class Status(StrEnum):
@@ -86,6 +92,52 @@ class ServerlessScaling:
 
     min_capacity: float
     max_capacity: float
+    seconds_until_auto_pause: int | None = None
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """An instance as asked for; what is None is as for all instances."""
+
+    db_instance_class: str | None = None
+    promotion_tier: int | None = None
+    availability_zone: str | None = None
+    db_parameter_group_name: str | None = None
+    ca_certificate_identifier: str | None = None
+    auto_minor_version_upgrade: bool | None = None
+    preferred_maintenance_window: str | None = None
+    monitoring_interval: int | None = None
+    monitoring_role_arn: str | None = None
+
+
+@dataclass(frozen=True)
+class AssociatedRole:
+    """An IAM role by which the database uses other services."""
+
+    role_arn: str
+    feature_name: str | None = None
+
+
+@dataclass(frozen=True)
+class CustomEndpoint:
+    """A custom endpoint; members are named by their place among the instances, from 1."""
+
+    db_cluster_endpoint_identifier: str
+    endpoint_type: Literal["READER", "ANY"]
+    static_members: tuple[int, ...] = ()
+    excluded_members: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReaderAutoscaling:
+    """How Application Auto Scaling changes the number of readers."""
+
+    min_capacity: int
+    max_capacity: int
+    predefined_metric_type: str
+    target_value: float
+    scale_in_cooldown: int | None = None
+    scale_out_cooldown: int | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +178,6 @@ class Request:
     target_cluster_id: str
     target_region: str
     source_region: str
-    db_instance_class: str
     db_subnet_group_name: str
     vpc_security_group_ids: tuple[str, ...]
     mode: Literal["restore", "plan"] = "restore"
@@ -137,15 +188,25 @@ class Request:
     snapshot_date: str | None = None
     snapshot_identifier: str | None = None
     snapshot_selector: SnapshotSelector | None = None
+    restore_to_time: str | None = None
+    """A moment as `iso` writes it, or "latest"."""
+    clone: bool = False
     copy_strategy: Literal["auto", "direct", "two_hop"] = "auto"
     reuse_copies: bool = True
     keep_copies: bool = False
     keep_copies_on_failure: bool = False
     require_local_customer_key: bool = True
     engine_version: str | None = None
+    allow_major_version_upgrade: bool = False
     engine_lifecycle_support: str | None = None
+    copy_settings_from: str | None = None
+    db_instance_class: str | None = None
+    """Of instances that have none of their own; where the source is a cluster, the preflight may take its writer's."""
     readers: int = 0
+    instances: tuple[InstanceSpec, ...] = ()
     port: int | None = None
+    network_type: str | None = None
+    availability_zones: tuple[str, ...] = ()
     db_parameter_group_name: str | None = None
     db_cluster_parameter_group_name: str | None = None
     kms_key_id: str | None = None
@@ -159,17 +220,50 @@ class Request:
     preferred_backup_window: str | None = None
     preferred_maintenance_window: str | None = None
     serverless_v2_scaling: ServerlessScaling | None = None
+    backtrack_window: int | None = None
+    enable_performance_insights: bool | None = None
+    performance_insights_kms_key_id: str | None = None
+    performance_insights_retention_period: int | None = None
+    database_insights_mode: str | None = None
+    monitoring_interval: int | None = None
+    monitoring_role_arn: str | None = None
+    ca_certificate_identifier: str | None = None
+    associated_roles: tuple[AssociatedRole, ...] = ()
+    enable_http_endpoint: bool | None = None
+    custom_endpoints: tuple[CustomEndpoint, ...] = ()
+    reader_autoscaling: ReaderAutoscaling | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    cost_tags: Mapping[str, str] = field(default_factory=dict)
     users: tuple[User, ...] = ()
     checks: tuple[Check, ...] = ()
     requested_by: str | None = None
+
+    @property
+    def source_kind(self) -> SourceKind:
+        """What is restored from."""
+        if self.clone:
+            return SourceKind.CLONE
+        return SourceKind.POINT_IN_TIME if self.restore_to_time else SourceKind.SNAPSHOT
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> Self:
         """From a validated JSON object."""
         values = dict(data)
-        for name in ("vpc_security_group_ids", "enable_cloudwatch_logs_exports"):
+        for name in ("vpc_security_group_ids", "enable_cloudwatch_logs_exports", "availability_zones"):
             values[name] = tuple(values.get(name, ()))
+        values["instances"] = tuple(InstanceSpec(**entry) for entry in values.get("instances", ()))
+        values["associated_roles"] = tuple(AssociatedRole(**entry) for entry in values.get("associated_roles", ()))
+        values["custom_endpoints"] = tuple(
+            CustomEndpoint(
+                entry["db_cluster_endpoint_identifier"],
+                entry["endpoint_type"],
+                tuple(entry.get("static_members", ())),
+                tuple(entry.get("excluded_members", ())),
+            )
+            for entry in values.get("custom_endpoints", ())
+        )
+        if autoscaling := values.get("reader_autoscaling"):
+            values["reader_autoscaling"] = ReaderAutoscaling(**autoscaling)
         if (selector := values.get("snapshot_selector")) is not None:  # {} is the newest of any kind
             values["snapshot_selector"] = SnapshotSelector(**selector)
         if scaling := values.get("serverless_v2_scaling"):
@@ -180,6 +274,31 @@ class Request:
         )
         values["checks"] = tuple(Check(**check) for check in values.get("checks", ()))
         return cls(**values)
+
+    @property
+    def topology(self) -> tuple[InstanceSpec, ...]:
+        """The instances, the writer first, each with its class, if that is known."""
+        asked = self.instances or (InstanceSpec(),) * (self.readers + 1)
+        return tuple(
+            replace(spec, db_instance_class=spec.db_instance_class or self.db_instance_class) for spec in asked
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the instances, each once; without those that are not known yet."""
+        return tuple(dict.fromkeys(spec.db_instance_class for spec in self.topology if spec.db_instance_class))
+
+    @property
+    def all_tags(self) -> Mapping[str, str]:
+        """The request's tags and cost tags."""
+        return {**self.tags, **self.cost_tags}
+
+    @property
+    def completes(self) -> bool:
+        """Something is asked for that takes calls of its own when the instances are there."""
+        return bool(
+            self.associated_roles or self.enable_http_endpoint or self.custom_endpoints or self.reader_autoscaling
+        )
 
     def to_mapping(self) -> Plain:
         """As plain data, without what is not set."""
@@ -197,6 +316,16 @@ class PlannedInstance:
     role: Literal["writer", "reader"]
     instance_class: str
     promotion_tier: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What it has of its own beside class and tier, in the request's terms."""
+
+
+class SourceKind(StrEnum):
+    """What a cluster is restored from."""
+
+    SNAPSHOT = "snapshot"
+    POINT_IN_TIME = "point_in_time"
+    CLONE = "clone"
 
 
 class SnapshotKind(StrEnum):
@@ -216,6 +345,18 @@ class KeyKind(StrEnum):
     AWS_MANAGED = "aws-managed"
     """The account's aws/rds key."""
     CUSTOMER = "customer"
+
+
+@dataclass(frozen=True)
+class SourceCluster:
+    """A cluster that is restored to a point in time, or cloned."""
+
+    arn: str
+    resource_id: str
+    deleted: bool = False
+    """It is gone: what is restored are its retained automated backups."""
+    restore_to: str | None = None
+    """The moment; None is the latest that can be restored, and the present for a clone."""
 
 
 @dataclass(frozen=True)
@@ -311,10 +452,15 @@ class CostItem:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done, decided before anything is."""
+    """What will be done, decided before anything is.
+
+    Of a source that is no snapshot ``snapshot_arn``, ``snapshot_identifier`` and ``snapshot_created_at`` are empty, and
+    the other ``snapshot_…`` members are the source cluster's.
+    """
 
     engine: str
     engine_version: str
+    """What the cluster runs in the end."""
     snapshot_arn: str
     snapshot_identifier: str
     snapshot_created_at: str
@@ -328,6 +474,13 @@ class Plan:
     storage_type: str
     engine_lifecycle_support: str
     database_phase: bool
+    source_kind: SourceKind = SourceKind.SNAPSHOT
+    source_cluster: SourceCluster | None = None
+    """None for a snapshot."""
+    version_at_restore: str | None = None
+    """What the restore gives, where an upgrade in place follows when the writer is there; else None."""
+    major_upgrade: bool = False
+    """``engine_version`` is of another major version than the source."""
     kms_key_id: str | None = None
     """None keeps the snapshot's own key."""
     port: int | None = None
@@ -345,8 +498,12 @@ class Plan:
     """The role of the snapshot's account, where that is another one that the deployment knows."""
     costs: tuple[CostItem, ...] = ()
     instances: tuple[PlannedInstance, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Where each field of the request comes from."""
     steps: tuple[PlanStep, ...] = ()
     expected_seconds: Mapping[str, int] = field(default_factory=dict)
+    learned_phases: tuple[str, ...] = ()
+    """Phases whose expected seconds were learned from this deployment's earlier operations."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -358,6 +515,16 @@ class Plan:
     def snapshot_to_restore(self) -> str:
         """ARN of the snapshot that the cluster is restored from: the last copy, or the source itself."""
         return self.copies[-1].arn if self.copies else self.snapshot_arn
+
+    @property
+    def restored_version(self) -> str:
+        """What the cluster runs before an upgrade in place."""
+        return self.version_at_restore or self.engine_version
+
+    @property
+    def upgrades_in_place(self) -> bool:
+        """The engine is upgraded by ModifyDBCluster when the writer is there."""
+        return self.version_at_restore is not None
 
     def copy(self, ordinal: int) -> PlannedCopy:
         """The n-th copy, counted from 1."""
@@ -384,6 +551,9 @@ class Plan:
         values["route"] = CopyRoute.from_mapping(values.get("route", {}))
         if fallback := values.get("fallback_route"):
             values["fallback_route"] = CopyRoute.from_mapping(fallback)
+        values["source_kind"] = SourceKind(values.get("source_kind", SourceKind.SNAPSHOT))
+        if cluster := values.get("source_cluster"):
+            values["source_cluster"] = SourceCluster(**cluster)
         if role := values.get("source_role"):
             values["source_role"] = SourceRole(**role)
         values["snapshot_kind"] = SnapshotKind(values.get("snapshot_kind", SnapshotKind.MANUAL))
@@ -391,6 +561,7 @@ class Plan:
         values["costs"] = tuple(CostItem(**{"usd": None, **item}) for item in values.get("costs", ()))
         values["instances"] = tuple(PlannedInstance(**instance) for instance in values.get("instances", ()))
         values["steps"] = tuple(PlanStep(**step) for step in values.get("steps", ()))
+        values["learned_phases"] = tuple(values.get("learned_phases", ()))
         values["warnings"] = tuple(values.get("warnings", ()))
         return cls(**values)
 

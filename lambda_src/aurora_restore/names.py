@@ -45,12 +45,25 @@ def instance_identifier(cluster_id: str, ordinal: int) -> str:
     Not named by role, since a failover exchanges the roles. Where it would be too long the cluster's part is cut and
     a hash of the whole keeps it unique.
     """
-    suffix = f"-{ordinal}"
-    if len(cluster_id) + len(suffix) <= MAX_IDENTIFIER:
-        return cluster_id + suffix
-    digest = hashlib.sha256(cluster_id.encode()).hexdigest()[:8]
-    stem = cluster_id[: MAX_IDENTIFIER - len(suffix) - len(digest) - 1].rstrip("-")
-    return f"{stem}-{digest}{suffix}"
+    return _fitting(cluster_id, f"-{ordinal}")
+
+
+def endpoint_identifier(endpoint_id: str, source_id: str, target_id: str) -> str:
+    """A custom endpoint of the cluster ``source_id`` as it is called at the cluster ``target_id``.
+
+    ``orders-reports`` of ``orders`` becomes ``<target>-reports``, any other name ``<target>-<name>``.
+    """
+    own = endpoint_id.lower().removeprefix(f"{source_id.lower()}-")
+    return _fitting(target_id.lower(), f"-{own}"[: MAX_IDENTIFIER - 16].rstrip("-"))
+
+
+def _fitting(stem: str, suffix: str) -> str:
+    """Both together as an identifier: where it would be too long the stem is cut, and a hash of it keeps it unique."""
+    if len(stem) + len(suffix) <= MAX_IDENTIFIER:
+        return stem + suffix
+    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]
+    cut = stem[: MAX_IDENTIFIER - len(suffix) - len(digest) - 1].rstrip("-")
+    return f"{cut}-{digest}{suffix}"
 
 
 def copy_identifier(

@@ -125,8 +125,7 @@ def _of_record(record: Record, now: datetime) -> dict[str, Any]:
         facts["requested_by"] = record.requested_by
     if plan:
         facts["source"] = {
-            "snapshot_arn": plan.snapshot_arn,
-            "snapshot_created_at": plan.snapshot_created_at,
+            **report.source(plan),
             "engine": plan.engine,
             "engine_version": plan.snapshot_engine_version,
         }
@@ -161,7 +160,7 @@ def _text(document: Mapping[str, Any]) -> str:
     if document.get("target_cluster_id"):
         lines.append(f"Target:   {document['target_cluster_id']} ({document['account']}, {document['region']})")
     if source:
-        lines.append(f"Snapshot: {source['snapshot_arn']} of {source['snapshot_created_at']}")
+        lines.append(report.source_told(source))
         lines.append(f"Engine:   {source['engine']} {(cluster or source)['engine_version']}")
     if cluster and cluster.get("endpoint"):
         lines.append(f"Endpoint: {cluster['endpoint']}:{cluster['port']}")

@@ -27,6 +27,8 @@ class Watch:
     timed_out: Callable[[Readiness], RestoreError]
     expected: float | None = None
     """Seconds that it is expected to take."""
+    used: int = 0
+    """Seconds that phases before it have used of a deadline that it shares with them."""
     when_ready: Mutation = unchanged
 
 
@@ -41,7 +43,9 @@ def verdict(ctx: StepContext, watch: Watch, judged: Readiness) -> Verdict:
         logger.warning("unknown_status", extra={"status": judged.status, "detail": judged.detail})
     before = begun(ctx, watch.phase)
     elapsed = before.elapsed(ctx.now)
-    needed = required_reads(watch.kind)
+    # The last look saw it pending: what is good now is not what was before the change.
+    change_seen = before.status is not None and before.good_reads == 0
+    needed = required_reads(watch.kind, change_seen=change_seen)
     reads = before.good_reads + 1 if judged.state is State.READY else 0
     ready = reads >= needed
     timing = replace(
@@ -63,7 +67,7 @@ def verdict(ctx: StepContext, watch: Watch, judged: Readiness) -> Verdict:
 
     wait = 0
     if judged.state is State.READY and not ready:
-        wait = waits.CONFIRM
+        wait = waits.confirm(elapsed)
     elif not ready:
         wait = waits.next_wait(
             watch.kind,
@@ -71,7 +75,9 @@ def verdict(ctx: StepContext, watch: Watch, judged: Readiness) -> Verdict:
             percent=judged.percent,
             expected=watch.expected,
             remaining=watch.deadline - elapsed,
-            floor=ctx.settings.wait_floor_seconds,
+            floor=waits.floor_after(
+                watch.used, floor=ctx.settings.wait_floor_seconds, cap=ctx.settings.wait_cap_seconds
+            ),
             cap=ctx.settings.wait_cap_seconds,
         )
     seen = {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
-from aurora_restore import costs, durations, names, quotas, waits
+from aurora_restore import costs, durations, history, names, quotas, setting_rules, source_cluster, waits
 from aurora_restore.database.users import reserved
-from aurora_restore.engine import aurora
+from aurora_restore.engine import aurora, settings_table
+from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (
     CopyNameConflict,
     EngineDowngrade,
@@ -27,7 +30,18 @@ from aurora_restore.errors import (
     together,
 )
 from aurora_restore.facts import Facts, SourceFacts
-from aurora_restore.model import KeyKind, Plan, PlannedCopy, PlannedInstance, PlanStep, Request, SnapshotKind, iso
+from aurora_restore.living import NOTHING_COPIED, Copied
+from aurora_restore.model import (
+    KeyKind,
+    Origin,
+    Plan,
+    PlannedCopy,
+    PlannedInstance,
+    PlanStep,
+    Request,
+    SnapshotKind,
+    iso,
+)
 from aurora_restore.readiness import Described, normal_status
 from aurora_restore.settings import Settings
 
@@ -36,32 +50,52 @@ _ZONES: Final = 2  # RDS wants a subnet group to cover two (AUG: Working with a 
 
 
 def plan(
-    request: Request, facts: Facts, settings: Settings, now: datetime, *, problems: Iterable[RestoreError] = ()
+    request: Request,
+    facts: Facts,
+    settings: Settings,
+    now: datetime,
+    *,
+    problems: Iterable[RestoreError] = (),
+    origins: Mapping[str, Origin] | None = None,
+    copied: Copied = NOTHING_COPIED,
+    known: history.History = MappingProxyType({}),
 ) -> Plan:
     """The plan; raises one error that names all findings when there is no legal one.
 
-    ``problems`` are those of the request itself.
+    ``problems`` are those of the request itself, ``origins`` where its fields come from, ``copied`` what was taken of
+    a living cluster, ``known`` what earlier operations taught of durations.
     """
-    found = [*problems, *facts.findings, *refusals(request, facts, settings, now)]
+    request = source_cluster.filled(request, facts.source)
+    found = [*problems, *facts.findings, *refusals(request, facts, settings, now), *_copied_refusals(facts, copied)]
     if found:
         raise together(found)
-    source, route = facts.source, facts.route
-    if source is None or source.key is None or route is None:
-        raise ValueError("facts without a snapshot, a key or a route have a finding that says why")
+    source, way = facts.source, facts.way
+    if source is None or source.key is None or facts.route is None or way is None:
+        raise ValueError("facts without a source, a key or a route have a finding that says why")
 
     snapshot = source.described
-    size = int(snapshot.get("AllocatedStorage") or 0)
+    engine, size = str(snapshot["Engine"]), int(snapshot.get("AllocatedStorage") or 0)
+    route = history.copies_expected(known, facts.route, engine, size)
+    fallback = facts.fallback_route and history.copies_expected(known, facts.fallback_route, engine, size)
+    facts = replace(facts, route=route, fallback_route=fallback)
     expected = waits.expected_by_size(size, facts.copies)
+    expected |= waits.expected_of_source(request.source_kind, expected["cluster"])
+    classes = history.classes(engine, size, request.source_kind, major_upgrade=way.major)
+    classes |= {copy.phase: history.copy_class(copy, engine, size) for copy in facts.copies}
+    expected = history.expectations(known, classes, expected)
     expected |= {copy.phase: 0 for copy in facts.copies if _done(facts, copy)}
+    expected |= waits.expected_of_upgrade(expected["writer"], in_place=way.in_place, major=way.major)
     instances = tuple(_instances(request))
     storage_type = request.storage_type or str(snapshot.get("StorageType") or "aurora")
     kms_key_id, key_warnings, key_reason = _key(request, facts, source, settings)
     return Plan(
-        engine=str(snapshot["Engine"]),
-        engine_version=wanted_version(request, snapshot),
-        snapshot_arn=source.arn,
-        snapshot_identifier=names.snapshot_name(str(snapshot["DBClusterSnapshotIdentifier"])),
-        snapshot_created_at=iso(snapshot["SnapshotCreateTime"]),
+        engine=engine,
+        engine_version=way.target,
+        version_at_restore=way.at_restore if way.in_place else None,
+        major_upgrade=way.major,
+        source_kind=request.source_kind,
+        source_cluster=source_cluster.planned(request, source),
+        **_snapshot(source),
         snapshot_engine_version=str(snapshot["EngineVersion"]),
         snapshot_size_gib=size,
         source_cluster_id=str(snapshot.get("DBClusterIdentifier", "")),
@@ -83,19 +117,33 @@ def plan(
         snapshot_key_kind=source.key.kind,
         snapshot_kms_key_id=snapshot.get("KmsKeyId"),
         route=route,
-        fallback_route=facts.fallback_route,
+        fallback_route=fallback,
         source_role=source.role,
-        costs=tuple(costs.expected(request, _to_make(facts), expected, storage_type)),
+        costs=tuple(costs.expected(request, _to_make(facts), expected, storage_type, size)),
         instances=instances,
+        origins=origins or {},
         expected_seconds=expected,
-        warnings=(*facts.warnings, *key_warnings, *_warnings(request, facts, source, settings, now)),
-        steps=tuple(_steps(request, facts, source, instances, expected, (kms_key_id, key_reason), settings)),
+        learned_phases=tuple(phase for phase, name in classes.items() if name in known),
+        warnings=(
+            *facts.warnings,
+            *copied.notes,
+            *key_warnings,
+            *_version_warnings(way, source),
+            *_warnings(request, facts, source, settings, now),
+        ),
+        steps=tuple(_steps(request, facts, source, way, instances, expected, (kms_key_id, key_reason), settings)),
     )
 
 
-def wanted_version(request: Request, snapshot: Described) -> str:
-    """The snapshot's version, unless asked otherwise."""
-    return request.engine_version or str(snapshot["EngineVersion"])
+def _snapshot(source: SourceFacts) -> dict[str, str]:
+    """Which snapshot it is; empty for a cluster."""
+    if source.cluster:
+        return {"snapshot_arn": "", "snapshot_identifier": "", "snapshot_created_at": ""}
+    return {
+        "snapshot_arn": source.arn,
+        "snapshot_identifier": names.snapshot_name(str(source.described["DBClusterSnapshotIdentifier"])),
+        "snapshot_created_at": iso(source.described["SnapshotCreateTime"]),
+    }
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
@@ -104,7 +152,8 @@ def wanted_version(request: Request, snapshot: Described) -> str:
 def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) -> Iterator[RestoreError]:
     """Everything that stands against the restore, as far as it is known."""
     if facts.source:
-        yield from _snapshot_refusals(request, facts, facts.source.described, now)
+        yield from _source_refusals(request, facts, facts.source, settings, now)
+        yield from source_cluster.refusals(request, facts.source, settings)
         yield from _copy_refusals(facts, settings)
     yield from _target_refusals(request, facts, settings)
     yield from _network_refusals(request, facts)
@@ -112,16 +161,34 @@ def refusals(request: Request, facts: Facts, settings: Settings, now: datetime) 
     yield from quotas.refusals(request, facts, settings)
 
 
-def _snapshot_refusals(request: Request, facts: Facts, snapshot: Described, now: datetime) -> Iterator[RestoreError]:
-    """What is wrong with restoring this snapshot as asked."""
-    engine, name = str(snapshot["Engine"]), names.snapshot_name(str(snapshot["DBClusterSnapshotIdentifier"]))
+def _copied_refusals(facts: Facts, copied: Copied) -> Iterator[RestoreError]:
+    """Settings of one engine do not fit the other."""
+    source = facts.source
+    engine = source.described["Engine"] if source else None
+    if source and copied.engine and engine and copied.engine != engine:
+        yield InvalidParameter(
+            f"copy_settings_from names {copied.cluster}, which is {copied.engine}; the {source.what} is {engine}",
+            field="copy_settings_from",
+            remedy=f"Name a cluster of the {source.what}'s engine, or leave copy_settings_from out.",
+        )
+
+
+def _source_refusals(
+    request: Request, facts: Facts, source: SourceFacts, settings: Settings, now: datetime
+) -> Iterator[RestoreError]:
+    """What is wrong with restoring this snapshot or cluster as asked."""
+    snapshot = source.described
+    engine = str(snapshot["Engine"])
     if engine not in aurora.ENGINES:
-        yield UnsupportedSnapshot(f"Snapshot {name} is of engine {engine}", field="snapshot_identifier")
+        yield UnsupportedSnapshot(f"The {source.what} {source.arn} is of engine {engine}", field=source.field)
         return
-    if "offered" not in facts.unknown:
-        yield from _version_refusals(request, facts, snapshot, now)
-    yield from _class_refusals(request, facts, snapshot)
+    if "offered" not in facts.unknown and facts.way:
+        yield from _version_refusals(request, facts, source, facts.way, now)
+    yield from _class_refusals(request, facts, engine)
     yield from _log_refusals(request, facts)
+    yield from setting_rules.refusals(
+        request, facts, snapshot, facts.way.target if facts.way else str(snapshot["EngineVersion"]), settings
+    )
     for user in request.users:
         if why := reserved(engine, user.name, str(snapshot.get("MasterUsername", ""))):
             yield UserAlreadyExists(f"The user {user.name} cannot be set up: {why}", field="users")
@@ -154,47 +221,80 @@ def _target_refusals(request: Request, facts: Facts, settings: Settings) -> Iter
         )
 
 
-def _version_refusals(request: Request, facts: Facts, snapshot: Described, now: datetime) -> Iterator[RestoreError]:
-    have = str(snapshot["EngineVersion"])
-    want = wanted_version(request, snapshot)
-    engine = snapshot["Engine"]
-    minor = sorted((version for version, is_major in facts.upgrades.items() if not is_major), key=aurora.version_key)
+def _version_refusals(
+    request: Request, facts: Facts, source: SourceFacts, way: VersionWay, now: datetime
+) -> Iterator[RestoreError]:
+    have, want, engine, what = way.have, way.target, source.described["Engine"], source.what
+    minor = _versions(facts.upgrades, major=False)
     offers = f"it can be upgraded to {', '.join(minor[:_SHOWN])}" if minor else "no minor upgrade of it is offered"
 
     if not aurora.version_key(want):
         yield InvalidParameter(f"engine_version {want!r} is not a version, such as {have}", field="engine_version")
         return
-    if want != have and aurora.version_key(want) < aurora.version_key(have):
-        yield EngineDowngrade(f"engine_version {want} is older than the snapshot's, {have}", field="engine_version")
+    if aurora.version_key(want) < aurora.version_key(have):
+        yield EngineDowngrade(
+            f"engine_version {want} is older than the {what}'s, {have}: a cluster can be restored at its source's "
+            "version, a newer minor one, or a newer major one with allow_major_version_upgrade, never at an older one",
+            field="engine_version",
+        )
         return
-    if aurora.major(want) != aurora.major(have):
+    if way.major and not request.allow_major_version_upgrade:
         yield MajorUpgradeRefused(
-            f"engine_version {want} is another major version than the snapshot's, {have}; {offers}",
+            f"engine_version {want} is another major version than the {what}'s, {have}; {offers}",
             field="engine_version",
         )
         return
-    if facts.offered is None:
+    if way.major and facts.upgrades.get(want) is not True:
+        majors = _versions(facts.upgrades, major=True)
         yield EngineVersionNotOffered(
-            f"{engine} {want} is not offered in this region; the snapshot has {have}, and {offers}",
+            f"The {what}'s version {have} cannot be upgraded to {want}; of other major versions it can be to "
+            f"{', '.join(majors[:_SHOWN]) or 'none'}",
             field="engine_version",
         )
         return
-    if want != have and facts.upgrades.get(want) is not False:
+    # A restore to a point in time and a clone take the source's version, offered or not.
+    if facts.offered is None and (source.cluster is None or want != have):
         yield EngineVersionNotOffered(
-            f"The snapshot's version {have} cannot be upgraded to {want}; {offers}", field="engine_version"
+            f"{engine} {want} is not offered in this region; the {what} has {have}, and {offers}",
+            field="engine_version",
         )
         return
-    if (ended := support_ended(facts, now)) and request.engine_lifecycle_support != aurora.EXTENDED_SUPPORT:
-        yield ExtendedSupportRequired(
-            f"Standard support of {engine} {aurora.family_version(want)} ended on {ended.date().isoformat()}: RDS "
-            "would charge for Extended Support, or upgrade the major version during the restore",
-            field="engine_lifecycle_support",
+    if want != have and want not in facts.upgrades:
+        yield EngineVersionNotOffered(
+            f"The {what}'s version {have} cannot be upgraded to {want}; {offers}", field="engine_version"
         )
+        return
+    yield from _station_refusals(facts, way)
+    for version in dict.fromkeys((way.at_restore, want)):
+        ended = support_ended(facts, version, now)
+        if ended and request.engine_lifecycle_support != aurora.EXTENDED_SUPPORT:
+            yield ExtendedSupportRequired(
+                f"Standard support of {engine} {aurora.family_version(version)} ended on {ended.date().isoformat()}: "
+                "RDS would charge for Extended Support, or upgrade the major version during the restore",
+                field="engine_lifecycle_support",
+            )
+            return
 
 
-def support_ended(facts: Facts, now: datetime) -> datetime | None:
+def _station_refusals(facts: Facts, way: VersionWay) -> Iterator[RestoreError]:
+    """The version at which a cluster is restored before a major upgrade has to lead to the one that is wanted."""
+    if not way.in_place or way.at_restore == way.have or way.target in facts.upgrades_at_restore:
+        return
+    majors = _versions(facts.upgrades_at_restore, major=True)
+    yield EngineVersionNotOffered(
+        f"The snapshot's version {way.have} is not offered any more; restored as {way.at_restore}, it cannot be "
+        f"upgraded to {way.target}, but to {', '.join(majors[:_SHOWN]) or 'none'}",
+        field="engine_version",
+    )
+
+
+def _versions(upgrades: Mapping[str, bool], *, major: bool) -> list[str]:
+    return sorted((version for version, is_major in upgrades.items() if is_major == major), key=aurora.version_key)
+
+
+def support_ended(facts: Facts, version: str, now: datetime) -> datetime | None:
     """When the standard support of the version ended, or None if it has not."""
-    for period in facts.lifecycles:
+    for period in facts.lifecycles.get(version, ()):
         end = period.get("LifecycleSupportEndDate")
         if period.get("LifecycleSupportName") == "open-source-rds-standard-support" and end and end < now:
             ended: datetime = end
@@ -202,28 +302,51 @@ def support_ended(facts: Facts, now: datetime) -> datetime | None:
     return None
 
 
-def _class_refusals(request: Request, facts: Facts, snapshot: Described) -> Iterator[RestoreError]:
-    """The class has to be offered, and in a zone that the subnet group covers."""
-    wanted = request.db_instance_class
-    if facts.offered is None or "classes" in facts.unknown:
+def _class_refusals(request: Request, facts: Facts, engine: str) -> Iterator[RestoreError]:
+    """The classes have to be offered, and in a zone that the subnet group covers; before an upgrade in place and after.
+
+    What is said of one version is not said again of the other.
+    """
+    if "classes" in facts.unknown:
         return
-    if wanted not in facts.orderable:
-        offered = sorted(facts.orderable)
-        more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
-        yield InstanceClassUnavailable(
-            f"{wanted} is not offered for {snapshot['Engine']} {wanted_version(request, snapshot)}; offered: "
-            f"{', '.join(offered[:_SHOWN]) or 'none'}{more}",
-            field="db_instance_class",
-        )
-        return
-    offered_in, covered = facts.orderable[wanted], _zones(facts.subnet_group)
-    if offered_in and covered and not offered_in & covered:
-        yield InstanceClassUnavailable(
-            f"{wanted} is offered in {', '.join(sorted(offered_in))}, but the subnet group "
-            f"{request.db_subnet_group_name} covers {', '.join(sorted(covered))}",
-            field="db_instance_class",
-            remedy="Choose a class that is offered in a zone of the subnet group, or a subnet group with such a zone.",
-        )
+    for version, orderable in facts.orderable.items():
+        found = list(_class_of_version_refusals(request, facts, f"{engine} {version}", orderable))
+        if found:
+            yield from found
+            return
+
+
+def _class_of_version_refusals(
+    request: Request, facts: Facts, told: str, orderable: Mapping[str, frozenset[str]]
+) -> Iterator[RestoreError]:
+    covered = _zones(facts.subnet_group)
+    for wanted in request.classes:
+        if wanted not in orderable:
+            offered = sorted(orderable)
+            more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
+            yield InstanceClassUnavailable(
+                f"{wanted} is not offered for {told}; offered: {', '.join(offered[:_SHOWN]) or 'none'}{more}",
+                field="db_instance_class",
+            )
+            continue
+        offered_in = orderable[wanted]
+        if offered_in and covered and not offered_in & covered:
+            yield InstanceClassUnavailable(
+                f"{wanted} is offered in {', '.join(sorted(offered_in))}, but the subnet group "
+                f"{request.db_subnet_group_name} covers {', '.join(sorted(covered))}",
+                field="db_instance_class",
+                remedy="Choose a class that is offered in a zone of the subnet group, or a subnet group with such a "
+                "zone.",
+            )
+    for ordinal, spec in enumerate(request.topology):
+        zone, offered_in = spec.availability_zone, orderable.get(str(spec.db_instance_class), frozenset())
+        if zone and ((covered and zone not in covered) or (offered_in and zone not in offered_in)):
+            yield InstanceClassUnavailable(
+                f"{spec.db_instance_class} cannot be created in {zone}: the class is offered in "
+                f"{', '.join(sorted(offered_in)) or 'zones that RDS does not tell'}, the subnet group covers "
+                f"{', '.join(sorted(covered)) or 'zones that are not known'}",
+                field=f"instances.{ordinal}.availability_zone",
+            )
 
 
 def _zones(subnet_group: Described | None) -> frozenset[str]:
@@ -262,12 +385,12 @@ def _network_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
 
 
 def _group_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
-    groups = (
-        ("db_cluster_parameter_group_name", request.db_cluster_parameter_group_name, facts.cluster_parameter_group),
-        ("db_parameter_group_name", request.db_parameter_group_name, facts.instance_parameter_group),
-    )
     wanted = (facts.offered or {}).get("DBParameterGroupFamily")
-    for field, name, group in groups:
+    named = [
+        ("db_cluster_parameter_group_name", request.db_cluster_parameter_group_name, facts.cluster_parameter_group)
+    ]
+    named += [("db_parameter_group_name", name, found) for name, found in facts.instance_parameter_groups.items()]
+    for field, name, group in named:
         if name is None or field in facts.unknown:
             continue
         if group is None:
@@ -294,12 +417,18 @@ def _log_refusals(request: Request, facts: Facts) -> Iterator[RestoreError]:
 
 
 def _instances(request: Request) -> Iterator[PlannedInstance]:
-    for ordinal in range(1, request.readers + 2):
+    for ordinal, spec in enumerate(request.topology, 1):
+        own = {
+            field: value
+            for field in settings_table.OF_AN_INSTANCE
+            if field not in {"db_instance_class", "promotion_tier"} and (value := getattr(spec, field)) is not None
+        }
         yield PlannedInstance(
             identifier=names.instance_identifier(request.target_cluster_id, ordinal),
             role="writer" if ordinal == 1 else "reader",
-            instance_class=request.db_instance_class,
-            promotion_tier=min(ordinal - 1, 15),
+            instance_class=str(spec.db_instance_class),
+            promotion_tier=min(ordinal - 1, 15) if spec.promotion_tier is None else spec.promotion_tier,
+            settings=own,
         )
 
 
@@ -328,6 +457,8 @@ def _key(
     own, key = source.kms_key, facts.target_key
     if key is None:
         raise ValueError("facts without the target's key have a finding that says why")
+    if source.cluster and not source.encrypted:
+        return None, ["The source cluster is not encrypted: the new cluster is under a key that AWS owns."], None
     if request.kms_key_id is not None:
         if key.account != settings.account:
             return (
@@ -340,9 +471,35 @@ def _key(
         return key.arn, [], None
     if own is not None and own.arn == key.arn:
         return key.arn, [], None
-    if not request.require_local_customer_key and source.encrypted and not facts.copies:
-        return own.arn if own else None, [f"The snapshot {_UNDER[kind]}, and the restored cluster keeps it."], None
-    return key.arn, [], f"The snapshot {_UNDER[kind]}: the deployment's key is taken; kms_key_id names another one"
+    foreign_clone = source.cluster is not None and source.account != settings.account  # RDS asks for a key then
+    if not request.require_local_customer_key and source.encrypted and not facts.copies and not foreign_clone:
+        kept = f"The {source.what} {_UNDER[kind]}, and the restored cluster keeps it."
+        return own.arn if own else None, [kept], None
+    why = f"The {source.what} {_UNDER[kind]}: the deployment's key is taken; kms_key_id names another one"
+    return key.arn, [], why
+
+
+def _version_warnings(way: VersionWay, source: SourceFacts) -> Iterator[str]:
+    if way.substituted:
+        yield (
+            f"AWS does not offer the {source.what}'s version {way.have} any more: it is restored as {way.at_restore}, "
+            "the lowest minor upgrade of it that is offered."
+        )
+    if not way.major:
+        return
+    if way.in_place:
+        yield (
+            f"The major upgrade from {way.at_restore} to {way.target} runs in place when the writer is there, and the "
+            "readers come after it. Parameter groups that the request names take effect with it; extensions may need "
+            "ALTER EXTENSION ... UPDATE afterwards."
+        )
+    else:
+        yield (
+            f"The major upgrade from {way.have} to {way.target} runs when the writer is created. Where its prechecks "
+            "fail, the cluster stays at the old version, and the operation fails. If the source uses another "
+            "lower_case_table_names than 0, the parameter group of db_cluster_parameter_group_name has to set it: it "
+            "cannot be changed later."
+        )
 
 
 def _warnings(request: Request, facts: Facts, source: SourceFacts, settings: Settings, now: datetime) -> Iterator[str]:
@@ -384,13 +541,14 @@ def _steps(
     request: Request,
     facts: Facts,
     source: SourceFacts,
+    way: VersionWay,
     instances: tuple[PlannedInstance, ...],
     expected: Mapping[str, int],
     key_and_why: tuple[str | None, str | None],
     settings: Settings,
 ) -> Iterator[PlanStep]:
     writer, *readers = instances
-    snapshot = source.described
+    engine = str(source.described["Engine"])
 
     def here(
         name: str, action: str, expected_seconds: int, key: str | None = None, reason: str | None = None
@@ -401,8 +559,7 @@ def _steps(
     yield from _copy_steps(facts, source, expected, settings)
     yield here(
         "RestoreCluster",
-        f"restore {_restored(facts, source)} as {request.target_cluster_id}, {snapshot['Engine']} "
-        f"{wanted_version(request, snapshot)}",
+        f"{_restored(request, facts, source)} as {request.target_cluster_id}, {engine} {way.at_restore}",
         expected["cluster"],
         *key_and_why,
     )
@@ -411,10 +568,15 @@ def _steps(
         "master password into an RDS-managed secret, and what a restore cannot set",
         expected["configure"],
     )
-    yield here("CreateWriter", f"{writer.identifier} ({writer.instance_class})", expected["writer"])
+    upgrades = f", which upgrades {way.have} to {way.target}" if way.major and not way.in_place else ""
+    yield here("CreateWriter", f"{writer.identifier} ({writer.instance_class}){upgrades}", expected["writer"])
+    if way.in_place:
+        yield here("UpgradeEngine", f"{engine} {way.at_restore} to {way.target}, in place", expected["upgrade"])
     if readers:
-        listed = ", ".join(reader.identifier for reader in readers)
-        yield here("CreateReaders", f"{listed} ({writer.instance_class})", expected["readers"])
+        listed = ", ".join(f"{reader.identifier} ({reader.instance_class})" for reader in readers)
+        yield here("CreateReaders", listed, expected["readers"])
+    if request.completes:
+        yield here("CompleteCluster", "; ".join(_completions(request)), 0)
     if settings.database_enabled:
         users = ", ".join(user.name for user in request.users) or "no users asked for"
         yield PlanStep("SetupDbUsers", f"over TLS: {users}")
@@ -424,14 +586,34 @@ def _steps(
     yield PlanStep("Cleanup", "; ".join(_tidying(request, facts)) or "nothing is left to tidy up")
 
 
-def _restored(facts: Facts, source: SourceFacts) -> str:
-    last = facts.copies[-1].identifier if facts.copies else None
-    return last or names.snapshot_name(str(source.described["DBClusterSnapshotIdentifier"]))
+def _restored(request: Request, facts: Facts, source: SourceFacts) -> str:
+    if source.cluster is None:
+        last = facts.copies[-1].identifier if facts.copies else None
+        return f"restore {last or names.snapshot_name(str(source.described['DBClusterSnapshotIdentifier']))}"
+    name = str(source.described["DBClusterIdentifier"])
+    if request.clone:
+        return f"clone {name} (copy-on-write)"
+    what = f"the retained backups of {name}" if source.cluster.deleted else name
+    latest = f"the latest time ({iso(source.cluster.latest)} or later)" if source.cluster.latest else "the latest time"
+    return f"restore {what} at {latest if request.restore_to_time == 'latest' else request.restore_to_time}"
+
+
+def _completions(request: Request) -> Iterator[str]:
+    for role in request.associated_roles:
+        yield f"role {role.role_arn}{f' for {role.feature_name}' if role.feature_name else ''}"
+    if request.enable_http_endpoint:
+        yield "Data API"
+    for endpoint in request.custom_endpoints:
+        yield f"custom endpoint {endpoint.db_cluster_endpoint_identifier}"
+    if scaling := request.reader_autoscaling:
+        yield f"{scaling.min_capacity} to {scaling.max_capacity} readers by autoscaling"
 
 
 def _copy_steps(
     facts: Facts, source: SourceFacts, expected: Mapping[str, int], settings: Settings
 ) -> Iterator[PlanStep]:
+    if source.cluster:
+        return
     if facts.route is not None and facts.route.share_snapshot:
         yield PlanStep(
             "PrepareCopies",

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from aurora_restore import keys, names, routing, selection
-from aurora_restore.engine import aurora
+from aurora_restore import keys, names, routing, selection, source_cluster
+from aurora_restore.engine import aurora, versions
 from aurora_restore.engine.routes import SnapshotKey
+from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (
     InvalidParameter,
     RestoreError,
@@ -26,7 +28,7 @@ from aurora_restore.errors import (
 )
 from aurora_restore.facts import Facts, Place, Quota, SourceFacts
 from aurora_restore.keys import Key
-from aurora_restore.model import CopyRoute, KeyKind, PlannedCopy, Request, SnapshotKind, SourceRole
+from aurora_restore.model import CopyRoute, KeyKind, PlannedCopy, Request, SnapshotKind, SourceKind, SourceRole
 from aurora_restore.readiness import Described, normal_status
 from aurora_restore.settings import Settings
 from aurora_restore.sources import SourceAccount
@@ -39,18 +41,20 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-SNAPSHOT_FIELDS: Final = frozenset(
+SOURCE_FIELDS: Final = frozenset(
     {
         "snapshot_identifier",
         "snapshot_date",
         "snapshot_selector",
+        "restore_to_time",
+        "clone",
         "source_cluster_id",
         "source_cluster_resource_id",
         "source_region",
         "source_account_id",
     }
 )
-"""Fields that say which snapshot is meant: when one of them is wrong, looking for it makes no sense."""
+"""Fields that say what is restored: when one of them is wrong, looking for it makes no sense."""
 
 
 @dataclass
@@ -103,28 +107,34 @@ def gather(
 ) -> Facts:
     """Look everything up. ``problems`` is what is wrong with the request itself, as far as that is known."""
     looks = _Looks()
-    snapshot: SourceFacts | None = None
-    if not any((problem.field or "").partition(".")[0] in SNAPSHOT_FIELDS for problem in problems):
-        snapshot = _snapshot(looks, own, clients, request, accounts, settings, now)
-    facts = _target(looks, own.rds, own.ec2, request, snapshot)
-    key = _target_key(looks, own, request, snapshot, settings)
+    source: SourceFacts | None = None
+    if not any((problem.field or "").partition(".")[0] in SOURCE_FIELDS for problem in problems):
+        if request.source_kind is SourceKind.SNAPSHOT:
+            source = _snapshot(looks, own, clients, request, accounts, settings, now)
+        else:
+            source = _cluster(looks, own, request, settings)
+    request = source_cluster.filled(request, source)
+    facts = _target(looks, own.rds, own.ec2, request, source)
+    key = _target_key(looks, own, request, source, settings)
 
     route: CopyRoute | None = None
     fallback: CopyRoute | None = None
     places: tuple[Place, ...] = ()
-    if snapshot and snapshot.key and snapshot.described.get("SnapshotCreateTime"):
+    if source and source.cluster:
+        route = CopyRoute()
+    elif source and source.key and source.described.get("SnapshotCreateTime"):
         try:
             # Whether there is a way does not hang on which key it is; a key that will not do is a finding of its own.
-            route, fallback = routing.routes(request, snapshot, key.arn if key else settings.kms_key_arn, settings)
+            route, fallback = routing.routes(request, source, key.arn if key else settings.kms_key_arn, settings)
         except RestoreError as error:
             looks.findings.append(_finding(error))
         else:
-            by_role = clients(snapshot.role) if snapshot.role else own
-            _share_keys(looks, own, by_role, snapshot, route)
+            by_role = clients(source.role) if source.role else own
+            _share_keys(looks, own, by_role, source, route)
             places = tuple(_places(looks, own, by_role, route))
     return replace(
         facts,
-        source=snapshot,
+        source=source,
         target_key=key,
         route=route,
         fallback_route=fallback,
@@ -190,6 +200,19 @@ def _snapshot(
     return replace(snapshot, shared=shared, key=key, kms_key=kms_key)
 
 
+def _cluster(looks: _Looks, own: Sessions, request: Request, settings: Settings) -> SourceFacts | None:
+    source = looks.at(
+        "source_cluster",
+        lambda: source_cluster.find(own.rds, request, settings),
+        None,
+        field="source_cluster_id" if request.source_cluster_id else "source_cluster_resource_id",
+    )
+    if source is None:
+        return None
+    key, kms_key = _snapshot_key(looks, own, None, source, settings)
+    return replace(source, key=key, kms_key=kms_key)
+
+
 def _found(view: selection.View, request: Request, now: datetime, settings: Settings) -> selection.Selection:
     try:
         return selection.find(view, request, now)
@@ -240,13 +263,13 @@ def _snapshot_key(
     if key is None:
         looks.findings.append(
             SnapshotKeyUnusable(
-                f"The snapshot's key {key_id} cannot be used: {' '.join(denied)}", field="snapshot_identifier"
+                f"The {snapshot.what}'s key {key_id} cannot be used: {' '.join(denied)}", field=snapshot.field
             )
         )
         return None, None
     if key.problem:
         looks.findings.append(
-            SnapshotKeyUnusable(f"The snapshot's key {key.arn} {key.problem}", field="snapshot_identifier")
+            SnapshotKeyUnusable(f"The {snapshot.what}'s key {key.arn} {key.problem}", field=snapshot.field)
         )
         return None, key
     kind = KeyKind.CUSTOMER if key.customer_managed else KeyKind.AWS_MANAGED
@@ -373,7 +396,7 @@ def _named(snapshots: Sequence[Described], copies: Sequence[PlannedCopy]) -> dic
 
 
 def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, snapshot: SourceFacts | None) -> Facts:
-    wanted = [names.instance_identifier(request.target_cluster_id, n + 1) for n in range(request.readers + 1)]
+    wanted = [names.instance_identifier(request.target_cluster_id, n + 1) for n in range(len(request.topology))]
     facts = Facts(
         subnet_group=looks.at("subnet_group", lambda: _subnet_group(rds, request), None, field="db_subnet_group_name"),
         security_groups=looks.at(
@@ -388,10 +411,10 @@ def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, sna
             None,
             field="db_cluster_parameter_group_name",
         ),
-        instance_parameter_group=looks.at(
+        instance_parameter_groups=looks.at(
             "db_parameter_group_name",
-            lambda: _instance_parameter_group(rds, request.db_parameter_group_name),
-            None,
+            lambda: _instance_parameter_groups(rds, request),
+            {},
             field="db_parameter_group_name",
         ),
         target=looks.at(
@@ -402,26 +425,47 @@ def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, sna
     )
     if snapshot is None or str(snapshot.described["Engine"]) not in aurora.ENGINES:
         return facts
-    engine, have = str(snapshot.described["Engine"]), str(snapshot.described["EngineVersion"])
-    version = request.engine_version or have
-    offered = looks.at("offered", lambda: _offered(rds, engine, version), None, field="engine_version")
-    upgrades: Mapping[str, bool] = {}
-    if offered is None or version != have:
-        upgrades = looks.at("offered", lambda: _upgrades(rds, engine, have), {}, field="engine_version")
-    orderable: Mapping[str, frozenset[str]] = {}
-    if offered:
-        wanted_class = request.db_instance_class
-        orderable = looks.at(
-            "classes", lambda: _classes(rds, engine, version, wanted_class), {}, field="db_instance_class"
+    engine = str(snapshot.described["Engine"])
+    by_restore = snapshot.cluster is None
+    have = str(snapshot.described["EngineVersion"])
+    facts, way = _way(looks, rds, facts, request, engine, have, by_restore=by_restore)
+    lifecycles: dict[str, Sequence[Mapping[str, Any]]] = {}
+    orderable: dict[str, Mapping[str, frozenset[str]]] = {}
+    for version in dict.fromkeys((way.target, way.at_restore)):
+        lifecycles[version] = looks.at(
+            "lifecycles", partial(_lifecycles, rds, engine, version), (), field="engine_version"
         )
-        if wanted_class not in orderable and "classes" not in looks.unknown:
-            orderable = looks.at("classes", lambda: _classes(rds, engine, version, None), {}, field="db_instance_class")
-    return replace(
-        facts,
-        offered=offered,
-        upgrades=upgrades,
-        lifecycles=looks.at("lifecycles", lambda: _lifecycles(rds, engine, version), (), field="engine_version"),
-        orderable=orderable,
+        if facts.offered:
+            orderable[version] = looks.at(
+                "classes", partial(_offers, rds, engine, version, request.classes), {}, field="db_instance_class"
+            )
+    return replace(facts, lifecycles=lifecycles, orderable=orderable)
+
+
+def _way(
+    looks: _Looks, rds: RDSClient, facts: Facts, request: Request, engine: str, have: str, *, by_restore: bool
+) -> tuple[Facts, VersionWay]:
+    """The way of the engine version, with what RDS says of its stations."""
+    asked = request.engine_version
+
+    def offered(version: str) -> Described | None:
+        return looks.at("offered", lambda: _offered(rds, engine, version), None, field="engine_version")
+
+    def upgrades(version: str) -> Mapping[str, bool]:
+        return looks.at("offered", lambda: _upgrades(rds, engine, version), {}, field="engine_version")
+
+    there = offered(have)
+    targets = upgrades(have) if there is None or asked not in (None, have) else {}
+    way = versions.way(engine, have, asked, offered=there is not None, upgrades=targets, by_restore=by_restore)
+    return (
+        replace(
+            facts,
+            way=way,
+            offered=there if way.target == have else offered(way.target),
+            upgrades=targets,
+            upgrades_at_restore=upgrades(way.at_restore) if way.at_restore not in (way.have, way.target) else {},
+        ),
+        way,
     )
 
 
@@ -449,6 +493,14 @@ def _lifecycles(rds: RDSClient, engine: str, version: str) -> Sequence[Mapping[s
         "InvalidParameterCombination",
     )
     return (found or {}).get("SupportedEngineLifecycles") or ()
+
+
+def _offers(rds: RDSClient, engine: str, version: str, wanted: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Of the wanted classes, or of all if one of those is not offered."""
+    found: dict[str, frozenset[str]] = {}
+    for one in wanted:
+        found |= _classes(rds, engine, version, one)
+    return found if all(one in found for one in wanted) else _classes(rds, engine, version, None)
 
 
 def _classes(rds: RDSClient, engine: str, version: str, wanted: str | None) -> dict[str, frozenset[str]]:
@@ -493,9 +545,12 @@ def _cluster_parameter_group(rds: RDSClient, name: str | None) -> Described | No
     )
 
 
-def _instance_parameter_group(rds: RDSClient, name: str | None) -> Described | None:
-    if name is None:
-        return None
+def _instance_parameter_groups(rds: RDSClient, request: Request) -> dict[str, Described | None]:
+    asked = (request.db_parameter_group_name, *(spec.db_parameter_group_name for spec in request.topology))
+    return {name: _instance_parameter_group(rds, name) for name in dict.fromkeys(asked) if name is not None}
+
+
+def _instance_parameter_group(rds: RDSClient, name: str) -> Described | None:
     return _or_none(
         lambda: rds.describe_db_parameter_groups(DBParameterGroupName=name)["DBParameterGroups"][0],
         "DBParameterGroupNotFound",

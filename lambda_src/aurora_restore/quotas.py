@@ -15,7 +15,7 @@ _TOLD: Final = (("DBClusters", "DB clusters"), ("DBInstances", "DB instances"))
 
 def refusals(request: Request, facts: Facts, settings: Settings) -> Iterator[RestoreError]:
     """What would be too many; a quota that RDS does not tell is left to it."""
-    needed = {"DBClusters": 1, "DBInstances": request.readers + 1}
+    needed = {"DBClusters": 1, "DBInstances": len(request.topology)}
     for name, told in _TOLD:
         if problem := _problem(facts.quotas.get(name), needed[name], told):
             yield QuotaExceeded(f"Account {settings.account} {problem} in {settings.region}", field="target_cluster_id")

@@ -8,7 +8,7 @@ alone does not mean done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ class Readiness:
     percent: int | None = None
     unknown: bool = False
     """The status is not one that AWS documents: waited for, and logged loudly."""
+    reboots: tuple[str, ...] = ()
+    """Instances that only a reboot brings further: parameters of theirs are ``pending-reboot``."""
 
 
 CLUSTER_TRANSIENT: Final = frozenset(
@@ -154,13 +156,68 @@ def normal_status(status: object) -> str:
     return str(status or "").strip().lower().replace("_", "-")
 
 
-def required_reads(phase: str) -> int:
+FAILURE_EVENTS: Final = (
+    # of clusters
+    "database cluster is in a state that cannot be upgraded",
+    "unable to upgrade db cluster",
+    "unable to perform a major version upgrade",
+    "amazon rds can't access the kms encryption key",
+    "isn't able to associate the iam role",
+    "failed to join",
+    "cluster failover failed",
+    "cluster reboot failed",
+    # of instances
+    "insufficient instance capacity",
+    "the db engine version upgrade failed",
+    "you can't create the db instance",
+    "instance is in a state that cannot be upgraded",
+)
+"""Parts of messages, in small letters, that tell of failures after which RDS describes everything as well.
+
+They are those that AWS's CloudFormation handlers for AWS::RDS::DBCluster and AWS::RDS::DBInstance look for.
+"""
+
+UPGRADE_SHOWS_WITHIN: Final = 300
+"""Seconds after its call in which an upgrade may not show yet in what RDS describes."""
+
+
+def silent_failures(messages: Iterable[str]) -> list[str]:
+    """The messages that tell of a failure which no status shows."""
+    return [message for message in messages if any(part in message.lower() for part in FAILURE_EVENTS)]
+
+
+def version_problems(planned: str, cluster: Described, instances: Mapping[str, Described]) -> list[str]:
+    """Where the engine's version is not the planned one, on the cluster or on its writer.
+
+    Both are looked at: an upgrade on restore runs when the writer is created, and when it fails the cluster ends
+    ``available`` at the old version (AuroraUserGuide, AuroraMySQL.mysql80-upgrade-procedure).
+    """
+    identifier = cluster.get("DBClusterIdentifier", "?")
+    members = cluster.get("DBClusterMembers") or ()
+    writers = sorted(member["DBInstanceIdentifier"] for member in members if member.get("IsClusterWriter"))
+    versions = {f"the cluster {identifier}": cluster.get("EngineVersion")}
+    versions |= {f"the writer {writer}": instances.get(writer, {}).get("EngineVersion") for writer in writers}
+    problems = [f"{who} has engine version {version}" for who, version in versions.items() if version != planned]
+    return [f"{problem}, planned is {planned}" for problem in problems] + (
+        [] if writers else [f"the cluster {identifier} has no writer"]
+    )
+
+
+def upgraded(judged: Readiness, problems: Sequence[str], elapsed: float) -> Readiness:
+    """Phase "upgrade": what is good but of the old version may only be what was before the upgrade began."""
+    if judged.state is not State.READY or not problems or elapsed >= UPGRADE_SHOWS_WITHIN:
+        return judged
+    return _pending(judged, "; ".join(problems))
+
+
+def required_reads(phase: str, *, change_seen: bool) -> int:
     """How many good reads in a row a phase needs.
 
     The first "available" after a Modify may still be the one from before it (CloudFormation probes, Terraform waits
-    30 seconds); a resource that has just been created has no such past.
+    30 seconds), unless a look before has seen the change under way (``change_seen``). After an upgrade the old version
+    may be shown for a while with every status; a resource that has just been created has no past.
     """
-    return 2 if phase == "configure" else 1
+    return 2 if phase == "upgrade" or (phase == "configure" and not change_seen) else 1
 
 
 def cluster_restored(cluster: Described | None, *, seen: bool = False) -> Readiness:
@@ -200,6 +257,35 @@ def in_flight(snapshot: Described | None) -> bool:
     return snapshot is not None and normal_status(snapshot.get("Status")) in SNAPSHOT_TRANSIENT
 
 
+def under_way(statuses: Mapping[str, str | None]) -> Readiness | None:
+    """PENDING when each resource has a status known to pass by itself; None when any has another, or there is none."""
+    found = {name: status for name, status in statuses.items() if status is not None}
+    if not found or len(found) < len(statuses):
+        return None
+    return Readiness(State.PENDING, next(iter(found.values())), "; ".join(f"{n} is {s}" for n, s in found.items()))
+
+
+def cluster_completed(cluster: Described | None, endpoints: Sequence[Described], *, data_api: bool) -> Readiness:
+    """Phase "complete": roles are active, custom endpoints are available, the Data API is on if it is to be."""
+    judged = cluster_configured(cluster)
+    if cluster is None or judged.state is not State.READY:
+        return judged
+    for role in cluster.get("AssociatedRoles") or ():
+        status = normal_status(role.get("Status"))
+        told = f"the role {role.get('RoleArn')} is {status}"
+        if status == "invalid":
+            return Readiness(State.FAILED, judged.status, f"{told}: RDS cannot take it on")
+        if status != "active":
+            return _pending(judged, told)
+    for endpoint in endpoints:
+        status = normal_status(endpoint.get("Status"))
+        if status != "available":
+            return _pending(judged, f"the custom endpoint {endpoint.get('DBClusterEndpointIdentifier')} is {status}")
+    if data_api and not cluster.get("HttpEndpointEnabled"):
+        return _pending(judged, "the Data API is not on yet")
+    return judged
+
+
 def instance_ready(instance: Described | None, cluster: Described | None, *, seen: bool = False) -> Readiness:
     """One instance, with what its cluster says of it."""
     if instance is None:
@@ -213,17 +299,17 @@ def instance_ready(instance: Described | None, cluster: Described | None, *, see
     if pending:
         return _pending(judged, f"{name} waits for pending values: {', '.join(pending)}")
     for group in instance.get("DBParameterGroups") or ():
-        waits = _parameters_pending(name, group.get("DBParameterGroupName", ""), group.get("ParameterApplyStatus"))
+        waits = _parameters_pending(judged, name, group.get("DBParameterGroupName"), group.get("ParameterApplyStatus"))
         if waits:
-            return _pending(judged, waits)
+            return waits
     for group in instance.get("VpcSecurityGroups") or ():
         if normal_status(group.get("Status")) != "active":
             return _pending(judged, f"{name} waits for security group {group.get('VpcSecurityGroupId')}")
     member = _member(cluster, name)
     if member is None:
         return _pending(judged, f"{name} is not yet a member of its cluster")
-    waits = _parameters_pending(name, "the cluster parameter group", member.get("DBClusterParameterGroupStatus"))
-    return _pending(judged, waits) if waits else judged
+    of_cluster = member.get("DBClusterParameterGroupStatus")
+    return _parameters_pending(judged, name, "the cluster parameter group", of_cluster) or judged
 
 
 def writer_ready(instance: Described | None, cluster: Described | None, *, seen: bool = False) -> Readiness:
@@ -247,7 +333,13 @@ def all_ready(judgements: Sequence[Readiness]) -> Readiness:
         found.sort(key=lambda judged: judged.status != NOT_FOUND)  # one that is not visible must not pass for seen
         if found:
             detail = "; ".join(judged.detail or judged.status for judged in found)
-            return Readiness(state, found[0].status, detail, unknown=any(judged.unknown for judged in found))
+            return Readiness(
+                state,
+                found[0].status,
+                detail,
+                unknown=any(judged.unknown for judged in found),
+                reboots=tuple(name for judged in found for name in judged.reboots),
+            )
     return judgements[0] if judgements else Readiness(State.READY, "none", "there are no readers to wait for")
 
 
@@ -294,13 +386,14 @@ def _pending_values(values: Mapping[str, Any] | None, names: Iterable[str] | Non
     return sorted(held if names is None else held & set(names))
 
 
-def _parameters_pending(instance: str, group: str, status: object) -> str | None:
+def _parameters_pending(judged: Readiness, instance: str, group: object, status: object) -> Readiness | None:
     normal = normal_status(status)
     if normal in {"in-sync", ""}:
         return None
     if normal == "pending-reboot":
-        return f"{instance} needs a reboot to apply {group} (pending-reboot)"
-    return f"{instance} waits for {group}, which is {normal}"
+        told = f"{instance} needs a reboot to apply {group} (pending-reboot)"
+        return replace(_pending(judged, told), reboots=(instance,))
+    return _pending(judged, f"{instance} waits for {group}, which is {normal}")
 
 
 def _member(cluster: Described | None, name: str) -> Described | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aurora_restore import costs, durations
-from aurora_restore.model import Plan, PlanStep
+from aurora_restore.model import Origin, Plan, PlanStep, SourceKind
 
 WIDTH: Final = 118
 """Characters of a line: what a console shows without a break. Only what has no space, a key's ARN, may be longer."""
@@ -19,25 +19,54 @@ def of_plan(plan: Plan) -> dict[str, Any]:
     """What the execution of a plan puts out. Names the source role's account only: its external id is a secret."""
     return {
         "target_cluster_id": plan.target_cluster_id,
-        "snapshot": {
-            "arn": plan.snapshot_arn,
-            "created_at": plan.snapshot_created_at,
+        "source": {
+            **source(plan),
             "account": plan.snapshot_account,
             "region": plan.snapshot_region,
-            "kind": plan.snapshot_kind.value,
+            "engine_version": plan.snapshot_engine_version,
             "encryption": plan.snapshot_key_kind.value,
             "kms_key_id": plan.snapshot_kms_key_id,
-            "size_gib": plan.snapshot_size_gib,
+            "size_gib": plan.snapshot_size_gib or None,
         },
         "engine": plan.engine,
         "engine_version": plan.engine_version,
         "kms_key_id": plan.kms_key_id,
+        "settings": dict(sorted(plan.origins.items())),
         "steps": [_step(step) for step in plan.steps],
         "expected_seconds": sum(step.expected_seconds for step in plan.steps),
+        "learned_phases": list(plan.learned_phases),
         "costs": [{"name": item.name, "usd": item.usd, "basis": item.basis} for item in plan.costs],
         "warnings": list(plan.warnings),
         "table": table(plan),
     }
+
+
+def source(plan: Plan) -> dict[str, Any]:
+    """What is restored, as plain data."""
+    cluster = plan.source_cluster
+    if cluster is None:
+        return {
+            "kind": plan.source_kind.value,
+            "snapshot_arn": plan.snapshot_arn,
+            "snapshot_created_at": plan.snapshot_created_at,
+            "snapshot_kind": plan.snapshot_kind.value,
+        }
+    told = {"kind": plan.source_kind.value, "cluster_arn": cluster.arn, "cluster_resource_id": cluster.resource_id}
+    if plan.source_kind is SourceKind.CLONE:
+        return told
+    return {**told, "deleted": cluster.deleted, "restore_to_time": cluster.restore_to or "latest"}
+
+
+def source_told(source: Mapping[str, Any]) -> str:
+    """The same for a person."""
+    match source["kind"]:
+        case SourceKind.SNAPSHOT:
+            return f"Snapshot: {source['snapshot_arn']} of {source['snapshot_created_at']}"
+        case SourceKind.CLONE:
+            return f"Clone of: {source['cluster_arn']}"
+        case _:
+            backups = " (deleted; from its retained backups)" if source["deleted"] else ""
+            return f"Cluster:  {source['cluster_arn']}{backups} at {source['restore_to_time']}"
 
 
 def _step(step: PlanStep) -> dict[str, Any]:
@@ -58,11 +87,11 @@ def table(plan: Plan) -> list[str]:
     key = plan.snapshot_kms_key_id or ""
     lines = [
         f"PLAN: restore {plan.target_cluster_id} in account {plan.target_account}, {plan.target_region}",
-        *_wrapped(f"Snapshot: {plan.snapshot_arn}"),
-        f"          {plan.snapshot_kind.value}, of {plan.snapshot_created_at}, {plan.snapshot_size_gib} GiB",
+        *_source(plan),
         *_wrapped(f"          encryption {plan.snapshot_key_kind.value} {key}".rstrip(), indent=10),
         f"Engine:   {plan.engine} {plan.engine_version}",
-        *_wrapped(f"Key:      {plan.kms_key_id or 'the one of the snapshot, which AWS owns'}"),
+        *_wrapped(f"Key:      {plan.kms_key_id or 'one that AWS owns'}"),
+        *_settings(plan),
         "",
         *_rows(
             ["Step", "Expected", "Where", "What"],
@@ -77,6 +106,7 @@ def table(plan: Plan) -> list[str]:
             ],
         ),
         f"In all about {durations.told(total)}; AWS promises no times, and hours are normal for large snapshots.",
+        *([f"Learned from earlier operations: {', '.join(plan.learned_phases)}."] if plan.learned_phases else []),
         "",
         *_rows(["Cost", "USD", "How"], [[item.name, _usd(item.usd), item.basis] for item in plan.costs]),
         f"List prices of {costs.PRICED_IN}, an estimate; other regions and discounts differ.",
@@ -84,6 +114,32 @@ def table(plan: Plan) -> list[str]:
     if plan.warnings:
         lines += ["", "Warnings", *(line for warning in plan.warnings for line in _item("- ", warning))]
     return lines
+
+
+def _source(plan: Plan) -> list[str]:
+    if plan.source_cluster is None:
+        return [
+            *_wrapped(f"Snapshot: {plan.snapshot_arn}"),
+            f"          {plan.snapshot_kind.value}, of {plan.snapshot_created_at}, {plan.snapshot_size_gib} GiB",
+        ]
+    size = f", {plan.snapshot_size_gib} GiB" if plan.snapshot_size_gib else ""
+    return [
+        *_wrapped(source_told(source(plan))),
+        f"          {plan.source_cluster.resource_id}{size}",
+    ]
+
+
+_ORIGINS: Final[Mapping[Origin, str]] = {
+    "copied": "the cluster in copy_settings_from",
+    "defaults": "the deployment's defaults",
+}
+
+
+def _settings(plan: Plan) -> Iterator[str]:
+    """What the request did not say itself, and who did."""
+    for origin, told in _ORIGINS.items():
+        if fields := sorted(field for field, its in plan.origins.items() if its == origin):
+            yield from _wrapped(f"Settings: from {told}: {', '.join(fields)}")
 
 
 def findings_table(findings: Iterable[Mapping[str, Any]]) -> list[str]:

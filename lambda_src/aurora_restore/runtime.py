@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_restore import names
 from aurora_restore.errors import Failure, InternalError, OperationEnded, RestoreError, StateConflict, translate
+from aurora_restore.fleet import Listings
 from aurora_restore.identity import operation_id_of
 from aurora_restore.model import Record, Resource, SourceRole, iso, parse_time
 from aurora_restore.sessions import Clients, Sessions
@@ -73,13 +74,25 @@ class StepContext:
         """The state and audit tables."""
         return StateStore(self.aws.dynamodb, self.settings)
 
+    @cached_property
+    def listings(self) -> Listings:
+        """What is under way in RDS, as all operations of the deployment have last seen it."""
+        return Listings(
+            self.aws.rds,
+            self.aws.dynamodb,
+            self.settings.state_table,
+            now=self.now,
+            floor=self.settings.wait_floor_seconds,
+            calls_per_second=self.settings.rds_calls_per_second,
+        )
+
     @property
     def tags(self) -> dict[str, str]:
         """The tags of whatever the operation makes."""
         return names.operation_tags(
             deployment=self.settings.deployment,
             operation_id=self.operation_id,
-            tags={**self.settings.tags, **self.record.wanted.tags},
+            tags={**self.settings.tags, **self.record.wanted.all_tags},
         )
 
     @property

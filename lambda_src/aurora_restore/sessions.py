@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types_boto3_sns import SNSClient
     from types_boto3_stepfunctions import SFNClient
 
+    from aurora_restore.engine.autoscaling import ScalingClient
     from aurora_restore.model import SourceRole
 
 CONFIG: Final = Config(
@@ -105,6 +106,12 @@ class Sessions(Clients):
     def ec2(self) -> EC2Client:
         """Amazon EC2, for security groups."""
         return self._session.client("ec2", config=CONFIG)
+
+    @cached_property
+    def autoscaling(self) -> ScalingClient:
+        """Application Auto Scaling, for the number of readers."""
+        client: ScalingClient = self._session.client("application-autoscaling", config=CONFIG)
+        return client
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:

@@ -38,14 +38,19 @@ class Settings:
     environment: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     record_ttl_days: int = 90
-    wait_floor_seconds: int = 15
-    wait_cap_seconds: int = 60
+    wait_floor_seconds: int = 10
+    wait_cap_seconds: int = 600
+    rds_calls_per_second: int = 2
+    """What all operations together may ask of RDS: its limit is unpublished, and other users share it."""
     copy_lanes: int = 5
     """Copies from another region that run at once, per destination account and region (AUG-COPY: five)."""
     deadlines: Mapping[str, int] = field(default_factory=lambda: dict(DEADLINES))
     database_enabled: bool = False
     db_connect_timeout: int = 10
     extra_ca_pem: str = ""
+    passable_role_arns: tuple[str, ...] | None = None
+    """Roles, with wildcards, that a request may name; None where that is not known. Not in the environment, which is
+    small: the workflow tells it to the step that checks requests."""
 
     @property
     def partition(self) -> str:
@@ -78,8 +83,9 @@ class Settings:
             region=_required(env, "AWS_REGION"),
             tags=_texts(env, "ARP_TAGS"),
             record_ttl_days=_number(env, "ARP_RECORD_TTL_DAYS", 90),
-            wait_floor_seconds=_number(env, "ARP_WAIT_FLOOR_SECONDS", 15),
-            wait_cap_seconds=_number(env, "ARP_WAIT_CAP_SECONDS", 60),
+            wait_floor_seconds=_number(env, "ARP_WAIT_FLOOR_SECONDS", 10),
+            wait_cap_seconds=_number(env, "ARP_WAIT_CAP_SECONDS", 600),
+            rds_calls_per_second=_number(env, "ARP_RDS_CALLS_PER_SECOND", 2),
             copy_lanes=_number(env, "ARP_COPY_LANES", 5),
             deadlines={**DEADLINES, **_numbers(env, "ARP_DEADLINES")},
             database_enabled=database == "enabled",

@@ -241,6 +241,13 @@ class RdsService:
                 if isinstance(instance, Instance):
                     instance.cluster_parameters = instance.instance_parameters = "pending-reboot"
 
+    def alter(self, arn_or_id: str, **members: Any) -> None:
+        """Let a cluster or an instance have other settings than it was given, by the names that a describe shows."""
+        with self.kit.lock:
+            for resource in self._named(arn_or_id):
+                if isinstance(resource, Cluster | Instance):
+                    resource.settings.update(members)
+
     def fail_role(self, role_arn: str, event_message: str) -> None:
         """Let the next association of an IAM role fail: the role becomes INVALID, an event says why."""
         with self.kit.lock:

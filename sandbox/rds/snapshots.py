@@ -156,7 +156,8 @@ class Snapshots:
             return 100
         if snapshot.begun is None or not snapshot.lasts or snapshot.status == "failed":
             return 0
-        return min(99, int(100 * (self.kit.clock.now() - snapshot.begun).total_seconds() / snapshot.lasts))
+        share = (self.kit.clock.now() - snapshot.begun).total_seconds() / snapshot.lasts
+        return min(99, int(100 * share**self.kit.timings.copy_progress_skew))
 
     # ---- taking
 

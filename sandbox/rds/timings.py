@@ -22,6 +22,8 @@ class Timings:
     copy_base: float = 120
     copy_per_gb: float = 1.0
     copy_region_per_gb: float = 2.0
+    # What a copy shows of itself: PercentProgress = 100 x (share of its time) ^ skew; 1 = evenly.
+    copy_progress_skew: float = 1.0
     snapshot_delete: float = 5
     instance_create: float = 420
     instance_configure: float = 30

@@ -16,6 +16,7 @@ run "functions" {
   assert {
     condition = toset(keys(aws_lambda_function.step)) == toset([
       "snapshot_check", "copy_snapshot", "check_copy_status", "restore_snapshot", "check_restore_status", "configure_cluster", "create_instances",
+      "complete_cluster", "check_settings",
       "setup_db_users", "verify_restore", "cleanup", "compensate", "sns_notification",
     ])
     error_message = "One function for each step."
@@ -74,8 +75,9 @@ run "environment_of_functions" {
       ARP_SECRET_PREFIX            = "aurora-restore/restore"
       ARP_TAGS                     = "{}"
       ARP_RECORD_TTL_DAYS          = "90"
-      ARP_WAIT_FLOOR_SECONDS       = "15"
-      ARP_WAIT_CAP_SECONDS         = "240"
+      ARP_WAIT_FLOOR_SECONDS       = "10"
+      ARP_WAIT_CAP_SECONDS         = "600"
+      ARP_RDS_CALLS_PER_SECOND     = "2"
       ARP_COPY_LANES               = "5"
       ARP_DEADLINES                = "{\"cluster\":86400,\"compensate\":14400,\"configure\":7200,\"copy\":86400,\"instance\":21600,\"queue\":172800}"
       ARP_DATABASE                 = "enabled"

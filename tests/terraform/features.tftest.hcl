@@ -17,7 +17,7 @@ run "no_database_phase" {
   }
 
   assert {
-    condition     = !contains(keys(aws_lambda_function.step), "setup_db_users") && length(aws_lambda_function.step) == 11 && length(aws_iam_role.step) == 11
+    condition     = !contains(keys(aws_lambda_function.step), "setup_db_users") && length(aws_lambda_function.step) == 13 && length(aws_iam_role.step) == 13
     error_message = "Without the phase there is no function for it, and no role."
   }
 

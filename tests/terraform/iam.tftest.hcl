@@ -40,7 +40,7 @@ run "trust" {
   }
 
   assert {
-    condition     = length(aws_iam_role_policy.step) == length(aws_iam_role.step) && length(distinct([for role in aws_iam_role.step : role.name])) == 12
+    condition     = length(aws_iam_role_policy.step) == length(aws_iam_role.step) && length(distinct([for role in aws_iam_role.step : role.name])) == 14
     error_message = "Each function has a role of its own."
   }
 }
@@ -57,7 +57,8 @@ run "actions_of_each_step" {
       ])))
       } == {
       snapshot_check = tolist([
-        "ec2:DescribeSecurityGroups", "kms:DescribeKey", "rds:DescribeAccountAttributes", "rds:DescribeDBClusterParameterGroups",
+        "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
+        "ec2:DescribeSecurityGroups", "kms:DescribeKey", "rds:DescribeAccountAttributes", "rds:DescribeDBClusterAutomatedBackups", "rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusterParameterGroups",
         "rds:DescribeDBClusterSnapshotAttributes", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBEngineVersions",
         "rds:DescribeDBInstances", "rds:DescribeDBMajorEngineVersions", "rds:DescribeDBParameterGroups", "rds:DescribeDBSubnetGroups",
         "rds:DescribeOrderableDBInstanceOptions",
@@ -68,13 +69,24 @@ run "actions_of_each_step" {
         "rds:DescribeDBClusterSnapshots", "states:SendTaskSuccess",
       ])
       check_copy_status    = tolist(["rds:DescribeDBClusterSnapshots", "rds:DescribeEvents"])
-      restore_snapshot     = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot"])
-      check_restore_status = tolist(["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
+      restore_snapshot     = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime"])
+      check_restore_status = tolist(["rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
       configure_cluster = tolist([
         "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "rds:ModifyDBCluster",
         "secretsmanager:CreateSecret", "secretsmanager:TagResource",
       ])
-      create_instances = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:CreateDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances"])
+      create_instances = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:CreateDBInstance", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:RebootDBInstance"])
+      complete_cluster = tolist([
+        "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies", "application-autoscaling:PutScalingPolicy",
+        "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource", "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms",
+        "cloudwatch:PutMetricAlarm", "iam:CreateServiceLinkedRole", "rds:AddRoleToDBCluster", "rds:AddTagsToResource", "rds:CreateDBClusterEndpoint",
+        "rds:CreateDBInstance", "rds:DeleteDBInstance", "rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusters", "rds:DescribeDBInstances",
+        "rds:EnableHttpEndpoint",
+      ])
+      check_settings = tolist([
+        "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies", "rds:DescribeDBClusterEndpoints",
+        "rds:DescribeDBClusters", "rds:DescribeDBInstances",
+      ])
       setup_db_users = tolist([
         "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "secretsmanager:CreateSecret", "secretsmanager:DescribeSecret",
         "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:RestoreSecret", "secretsmanager:TagResource",
@@ -86,7 +98,7 @@ run "actions_of_each_step" {
         "rds:ModifyDBCluster", "states:SendTaskSuccess",
       ])
       compensate = tolist([
-        "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot", "rds:DeleteDBInstance",
+        "application-autoscaling:DeregisterScalableTarget", "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot", "rds:DeleteDBInstance",
         "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "states:SendTaskSuccess",
       ])
       sns_notification = tolist(["kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"])
@@ -167,8 +179,8 @@ run "only_what_bears_our_tag" {
     condition = alltrue(flatten([
       for policy in aws_iam_role_policy.step : [
         for statement in jsondecode(policy.policy).Statement : try(statement.Condition.StringEquals["aws:RequestTag/aurora-restore:managed-by"], "") == "restore"
-        if length(setintersection(flatten([statement.Action]), ["rds:RestoreDBClusterFromSnapshot", "rds:AddTagsToResource"])) > 0
-        && contains(flatten([statement.Resource]), "arn:aws:rds:eu-west-1:111122223333:cluster:*")
+        if length(setintersection(flatten([statement.Action]), ["rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime", "rds:AddTagsToResource"])) > 0
+        && anytrue([for resource in flatten([statement.Resource]) : endswith(resource, ":cluster:*")])
       ]
     ]))
     error_message = "A cluster is restored only with this deployment's tag."
@@ -202,10 +214,47 @@ run "only_what_bears_our_tag" {
         for statement in jsondecode(policy.policy).Statement : statement.Condition == {
           StringEquals         = { "aws:RequestTag/aurora-restore:managed-by" = "restore" }
           StringEqualsIfExists = { "aws:ResourceTag/aurora-restore:managed-by" = "restore" }
-        } if contains(flatten([statement.Action]), "rds:AddTagsToResource")
+        } if contains(flatten([statement.Action]), "rds:AddTagsToResource") && statement.Sid != "TriedOutByAutoscaling"
       ]
     ]))
     error_message = "Tagging makes nothing ours that is another deployment's."
+  }
+
+  # Application Auto Scaling tries its caller's permissions out with made-up names; for the role's own calls they do not count.
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => [
+        for statement in jsondecode(policy.policy).Statement : statement.Condition if statement.Sid == "TriedOutByAutoscaling"
+      ]
+      } == {
+      for key in keys(aws_iam_role_policy.step) : key => [
+        for condition in [{ Bool = { "aws:ViaAWSService" = "true" } }] : condition if key == "complete_cluster"
+      ]
+    }
+    error_message = "What Application Auto Scaling tries out is allowed to it alone."
+  }
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => sort(distinct(flatten([
+        for statement in jsondecode(policy.policy).Statement : statement.Action
+        if can(statement.Condition.StringEquals["application-autoscaling:service-namespace"])
+      ]))) if contains(["complete_cluster", "compensate"], key)
+      } == {
+      complete_cluster = tolist([
+        "application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource",
+      ])
+      compensate = tolist(["application-autoscaling:DeregisterScalableTarget"])
+    }
+    error_message = "Scaling is changed for Aurora's readers only."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.step["create_instances"].policy).Statement :
+      statement.Condition == { StringEquals = { "aws:ResourceTag/aurora-restore:managed-by" = "restore" } } if statement.Sid == "RebootOurs"
+    ])
+    error_message = "Only this deployment's instances are rebooted."
   }
 
   assert {
@@ -255,13 +304,14 @@ run "only_what_bears_our_tag" {
   # Every resource type that RDS asks for is allowed somewhere, or the call would fail in AWS.
   assert {
     condition = alltrue([
-      for step, wanted in {
-        restore_snapshot = { action = "rds:RestoreDBClusterFromSnapshot", types = ["cluster", "cluster-pg", "og", "subgrp"] }
-        create_instances = { action = "rds:CreateDBInstance", types = ["cluster", "db", "og", "pg", "subgrp"] }
-        compensate       = { action = "rds:DeleteDBCluster", types = ["cluster", "cluster-snapshot"] }
-        } : alltrue([
+      for wanted in [
+        { step = "restore_snapshot", action = "rds:RestoreDBClusterFromSnapshot", types = ["cluster", "cluster-pg", "og", "subgrp"] },
+        { step = "restore_snapshot", action = "rds:RestoreDBClusterToPointInTime", types = ["cluster", "cluster-auto-backup", "cluster-pg", "og", "subgrp"] },
+        { step = "create_instances", action = "rds:CreateDBInstance", types = ["cluster", "db", "og", "pg", "subgrp"] },
+        { step = "compensate", action = "rds:DeleteDBCluster", types = ["cluster", "cluster-snapshot"] },
+        ] : alltrue([
           for type in wanted.types : contains(flatten([
-            for statement in jsondecode(aws_iam_role_policy.step[step].policy).Statement : statement.Resource if contains(flatten([statement.Action]), wanted.action)
+            for statement in jsondecode(aws_iam_role_policy.step[wanted.step].policy).Statement : statement.Resource if contains(flatten([statement.Action]), wanted.action)
           ]), "arn:aws:rds:eu-west-1:111122223333:${type}:*")
       ])
     ])
@@ -274,6 +324,14 @@ run "only_what_bears_our_tag" {
       if contains(flatten([statement.Action]), "rds:RestoreDBClusterFromSnapshot")
     ]), "arn:aws:rds:eu-west-1:*:cluster-snapshot:*")
     error_message = "Snapshots that other accounts share are restored too, in this region."
+  }
+
+  assert {
+    condition = contains(flatten([
+      for statement in jsondecode(aws_iam_role_policy.step["restore_snapshot"].policy).Statement : statement.Resource
+      if contains(flatten([statement.Action]), "rds:RestoreDBClusterToPointInTime")
+    ]), "arn:aws:rds:eu-west-1:*:cluster:*")
+    error_message = "Clusters that other accounts share are cloned too, in this region."
   }
 }
 
@@ -522,5 +580,36 @@ run "another_partition" {
   assert {
     condition     = jsondecode(aws_sfn_state_machine.this.definition).States.SnapshotCheck.Resource == "arn:aws-cn:states:::lambda:invoke"
     error_message = "So is the workflow's."
+  }
+}
+
+run "no_role_is_passed_unasked" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in aws_iam_role_policy.step : [
+        for statement in jsondecode(policy.policy).Statement : !contains(flatten([statement.Action]), "iam:PassRole")
+      ]
+    ]))
+    error_message = "Without passable_role_arns no role is passed."
+  }
+}
+
+run "roles_that_may_be_passed" {
+  command = plan
+
+  variables {
+    passable_role_arns = ["arn:aws:iam::111122223333:role/rds-monitoring", "arn:aws:iam::111122223333:role/orders-*"]
+  }
+
+  assert {
+    condition = {
+      for key, policy in aws_iam_role_policy.step : key => [
+        for statement in jsondecode(policy.policy).Statement : statement.Condition.StringEquals["iam:PassedToService"]
+        if contains(flatten([statement.Action]), "iam:PassRole") && toset(flatten([statement.Resource])) == toset(var.passable_role_arns)
+      ] if contains(["complete_cluster", "create_instances"], key)
+    } == { complete_cluster = ["rds.amazonaws.com"], create_instances = ["monitoring.rds.amazonaws.com"] }
+    error_message = "Each role is passed to the service that takes it."
   }
 }

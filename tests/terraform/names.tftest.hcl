@@ -94,7 +94,7 @@ run "long_names" {
       [for resource in values(aws_lambda_function.step) : resource.function_name],
       [for resource in values(aws_iam_role.step) : resource.name],
       [aws_iam_role.machine.name],
-    ))) == 25
+    ))) == 29
     error_message = "Names that were cut stay unique."
   }
 

@@ -395,7 +395,17 @@ run "waits_out_of_order" {
   command = plan
 
   variables {
-    waits = { floor_seconds = 300 }
+    waits = { floor_seconds = 700 }
+  }
+
+  expect_failures = [var.waits]
+}
+
+run "waits_without_calls" {
+  command = plan
+
+  variables {
+    waits = { rds_calls_per_second = 0.5 }
   }
 
   expect_failures = [var.waits]
@@ -445,7 +455,7 @@ run "deadlines_that_outgrow_the_execution_history" {
   command = plan
 
   variables {
-    deadlines = { cluster = 129600, configure = 14400 }
+    deadlines = { cluster = 129600, configure = 129600, compensate = 129600 }
   }
 
   expect_failures = [aws_sfn_state_machine.this]
@@ -465,7 +475,7 @@ run "queue_that_outgrows_the_execution_history" {
   command = plan
 
   variables {
-    deadlines = { queue = 259200 }
+    deadlines = { queue = 604800 }
   }
 
   expect_failures = [aws_sfn_state_machine.this]
@@ -475,8 +485,8 @@ run "deadlines_that_fit_with_longer_waits" {
   command = plan
 
   variables {
-    deadlines = { cluster = 129600 }
-    waits     = { cap_seconds = 400 }
+    deadlines = { cluster = 129600, configure = 129600, compensate = 129600 }
+    waits     = { cap_seconds = 900 }
   }
 }
 
@@ -703,4 +713,24 @@ run "subscription_to_firehose_without_role" {
   }
 
   expect_failures = [var.notifications]
+}
+
+run "passable_role_by_name" {
+  command = plan
+
+  variables {
+    passable_role_arns = ["rds-monitoring"]
+  }
+
+  expect_failures = [var.passable_role_arns]
+}
+
+run "passable_roles_too_long" {
+  command = plan
+
+  variables {
+    passable_role_arns = [for i in range(50) : format("arn:aws:iam::111122223333:role/%030d", i)]
+  }
+
+  expect_failures = [var.passable_role_arns]
 }

@@ -109,11 +109,37 @@ def subnet_group(name: str, *, zones: str = "ab", **changes: Any) -> dict[str, A
     }
 
 
+# What RDS shows under another name than it is given, and how.
+_SHOWN: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "DBClusterParameterGroupName": lambda name: {"DBClusterParameterGroup": name},
+    "DBParameterGroupName": lambda name: {"DBParameterGroups": [{"DBParameterGroupName": name}]},
+    "DBSubnetGroupName": lambda name: {"DBSubnetGroup": name},
+    "EnableCloudwatchLogsExports": lambda types: {"EnabledCloudwatchLogsExports": types},
+    "EnableIAMDatabaseAuthentication": lambda on: {"IAMDatabaseAuthenticationEnabled": on},
+    "EnablePerformanceInsights": lambda on: {"PerformanceInsightsEnabled": on},
+    "StorageType": lambda kind: {"StorageType": kind} if kind != "aurora" else {},
+    "Tags": lambda tags: {"TagList": tags},
+    "VpcSecurityGroupIds": lambda ids: {
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": one, "Status": "active"} for one in ids]
+    },
+    **dict.fromkeys(("ApplyImmediately", "ManageMasterUserPassword", "SnapshotIdentifier"), lambda _: {}),
+}
+
+
+def _shown(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a call as a describe shows them."""
+    shown: dict[str, Any] = {}
+    for name, value in parameters.items():
+        shown |= _SHOWN[name](value) if name in _SHOWN else {name: value}
+    return shown
+
+
 class _Paginator:
     def __init__(self, call: Callable[..., dict[str, Any]]) -> None:
         self._call = call
 
     def paginate(self, **parameters: Any) -> Iterator[dict[str, Any]]:
+        parameters.pop("PaginationConfig", None)
         yield self._call(**parameters)
 
 
@@ -123,6 +149,10 @@ class FakeRds:
 
     snapshots: list[dict[str, Any]] = field(default_factory=lambda: [snapshot()])
     clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shared_clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Those of other accounts, by ARN in small letters."""
+    backups: list[dict[str, Any]] = field(default_factory=list)
+    """Automated backups of clusters."""
     instances: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {
@@ -154,6 +184,9 @@ class FakeRds:
     region: str = REGION
     parameter_groups: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    version_then: str = VERSION
+    """What the source of a point in time ran then."""
+    endpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     errors: dict[str, list[Exception]] = field(default_factory=dict)
     """Errors that the next calls of an operation raise, after which it works."""
@@ -211,9 +244,25 @@ class FakeRds:
 
     def describe_db_clusters(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_clusters", parameters)
-        if parameters["DBClusterIdentifier"] not in self.clusters:
+        if filters := parameters.get("Filters"):
+            [wanted] = filters
+            assert wanted["Name"] == "clone-group-id"
+            return {"DBClusters": [c for c in self.clusters.values() if c.get("CloneGroupId") in wanted["Values"]]}
+        if "DBClusterIdentifier" not in parameters:
+            return {"DBClusters": list(self.clusters.values())}
+        name = parameters["DBClusterIdentifier"]
+        found = self.shared_clusters if parameters.get("IncludeShared") else self.clusters
+        if name.lower() not in found:
             raise refused("DBClusterNotFoundFault")
-        return {"DBClusters": [self.clusters[parameters["DBClusterIdentifier"]]]}
+        return {"DBClusters": [found[name.lower()]]}
+
+    def describe_db_cluster_automated_backups(self, **parameters: Any) -> dict[str, Any]:
+        self._called("describe_db_cluster_automated_backups", parameters)
+        wanted = parameters.get("DbClusterResourceId")
+        found = [one for one in self.backups if wanted in (None, one["DbClusterResourceId"])]
+        if wanted and not found:
+            raise refused("DBClusterAutomatedBackupNotFoundFault")
+        return {"DBClusterAutomatedBackups": found}
 
     def describe_db_instances(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_instances", parameters)
@@ -221,6 +270,8 @@ class FakeRds:
             if name not in self.instances:
                 raise refused("DBInstanceNotFound")
             return {"DBInstances": [self.instances[name]]}
+        if "Filters" not in parameters:
+            return {"DBInstances": list(self.instances.values())}
         [wanted] = parameters["Filters"]
         member = {"db-cluster-id": "DBClusterIdentifier", "db-instance-id": "DBInstanceIdentifier"}[wanted["Name"]]
         return {"DBInstances": [i for i in self.instances.values() if i[member] in wanted["Values"]]}
@@ -266,8 +317,15 @@ class FakeRds:
         self._called("describe_events", parameters)
         return {"Events": [e for e in self.events if e["SourceIdentifier"] == parameters["SourceIdentifier"]]}
 
+    def restore_db_cluster_to_point_in_time(self, **parameters: Any) -> dict[str, Any]:
+        self._called("restore_db_cluster_to_point_in_time", parameters)
+        return self._restore(parameters, self.version_then)
+
     def restore_db_cluster_from_snapshot(self, **parameters: Any) -> dict[str, Any]:
         self._called("restore_db_cluster_from_snapshot", parameters)
+        return self._restore(parameters, parameters["EngineVersion"])
+
+    def _restore(self, parameters: dict[str, Any], version: str) -> dict[str, Any]:
         name = parameters["DBClusterIdentifier"]
         if name in self.clusters:
             raise refused("DBClusterAlreadyExistsFault")
@@ -276,7 +334,7 @@ class FakeRds:
             "DBClusterArn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:{name}",
             "DbClusterResourceId": f"cluster-{name.upper()}",
             "Status": "creating",
-            "EngineVersion": parameters["EngineVersion"],
+            "EngineVersion": version,
             "Port": 5432,
             "MasterUsername": "admin_user",
             "Endpoint": f"{name}.cluster-x.{REGION}.rds.amazonaws.com",
@@ -284,6 +342,10 @@ class FakeRds:
             "DBClusterMembers": [],
             "TagList": parameters["Tags"],
             "DeletionProtection": False,
+            "Engine": parameters.get("Engine", "aurora-postgresql"),
+            "AutoMinorVersionUpgrade": True,
+            "DatabaseInsightsMode": "standard",
+            **_shown(parameters),
         }
         return {"DBCluster": self.clusters[name]}
 
@@ -295,9 +357,7 @@ class FakeRds:
                 "SecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!cluster-1",
                 "SecretStatus": "creating",
             }
-        for name in ("BackupRetentionPeriod", "DeletionProtection"):
-            if name in parameters:
-                cluster[name] = parameters[name]
+        cluster |= _shown(parameters)
         return {"DBCluster": cluster}
 
     def create_db_instance(self, **parameters: Any) -> dict[str, Any]:
@@ -311,14 +371,50 @@ class FakeRds:
             "DBInstanceArn": f"arn:aws:rds:{REGION}:{ACCOUNT}:db:{name}",
             "DbiResourceId": f"db-{name.upper()}",
             "DBInstanceStatus": "creating",
-            "TagList": parameters["Tags"],
             "EngineVersion": VERSION,
+            "AutoMinorVersionUpgrade": True,
+            "PerformanceInsightsEnabled": False,
+            **_shown(parameters),
         }
         members = self.clusters[cluster]["DBClusterMembers"]
         members.append(
             {"DBInstanceIdentifier": name, "IsClusterWriter": not members, "DBClusterParameterGroupStatus": "in-sync"}
         )
         return {"DBInstance": self.instances[name]}
+
+    def add_role_to_db_cluster(self, **parameters: Any) -> dict[str, Any]:
+        self._called("add_role_to_db_cluster", parameters)
+        role = {"RoleArn": parameters["RoleArn"], "FeatureName": parameters.get("FeatureName", ""), "Status": "PENDING"}
+        self.clusters[parameters["DBClusterIdentifier"]].setdefault("AssociatedRoles", []).append(role)
+        return {}
+
+    def enable_http_endpoint(self, **parameters: Any) -> dict[str, Any]:
+        self._called("enable_http_endpoint", parameters)
+        [cluster] = [one for one in self.clusters.values() if one["DBClusterArn"] == parameters["ResourceArn"]]
+        cluster["HttpEndpointEnabled"] = True
+        return {}
+
+    def create_db_cluster_endpoint(self, **parameters: Any) -> dict[str, Any]:
+        self._called("create_db_cluster_endpoint", parameters)
+        name = parameters["DBClusterEndpointIdentifier"]
+        if name in self.endpoints:
+            raise refused("DBClusterEndpointAlreadyExistsFault")
+        self.endpoints[name] = {
+            **parameters, "EndpointType": "CUSTOM", "CustomEndpointType": parameters["EndpointType"],
+            "Status": "creating",
+        }  # fmt: skip
+        return self.endpoints[name]
+
+    def describe_db_cluster_endpoints(self, **parameters: Any) -> dict[str, Any]:
+        self._called("describe_db_cluster_endpoints", parameters)
+        cluster = parameters["DBClusterIdentifier"]
+        own = [{"DBClusterIdentifier": cluster, "EndpointType": kind} for kind in ("WRITER", "READER")]
+        custom = [one for one in self.endpoints.values() if one["DBClusterIdentifier"] == cluster]
+        return {"DBClusterEndpoints": own + custom}
+
+    def reboot_db_instance(self, **parameters: Any) -> dict[str, Any]:
+        self._called("reboot_db_instance", parameters)
+        return {}
 
     def delete_db_instance(self, **parameters: Any) -> dict[str, Any]:
         self._called("delete_db_instance", parameters)
@@ -337,8 +433,41 @@ class FakeRds:
             cluster["Status"] = "available"
             if "MasterUserSecret" in cluster:
                 cluster["MasterUserSecret"]["SecretStatus"] = "active"
+            for role in cluster.get("AssociatedRoles", ()):
+                role["Status"] = "ACTIVE"
+        for endpoint in self.endpoints.values():
+            endpoint["Status"] = "available"
         for instance in self.instances.values():
             instance["DBInstanceStatus"] = "available"
+
+
+@dataclass
+class FakeAutoscaling:
+    """Application Auto Scaling: targets and policies by resource id."""
+
+    targets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def describe_scalable_targets(self, **parameters: Any) -> dict[str, Any]:
+        return {"ScalableTargets": [self.targets[name] for name in parameters["ResourceIds"] if name in self.targets]}
+
+    def describe_scaling_policies(self, **parameters: Any) -> dict[str, Any]:
+        name = parameters["ResourceId"]
+        return {"ScalingPolicies": [self.policies[name]] if name in self.policies else []}
+
+    def register_scalable_target(self, **parameters: Any) -> dict[str, Any]:
+        self.targets[parameters["ResourceId"]] = {**self.targets.get(parameters["ResourceId"], {}), **parameters}
+        return {}
+
+    def put_scaling_policy(self, **parameters: Any) -> dict[str, Any]:
+        self.policies[parameters["ResourceId"]] = parameters
+        return {}
+
+    def deregister_scalable_target(self, **parameters: Any) -> dict[str, Any]:
+        if parameters["ResourceId"] not in self.targets:
+            raise refused("ObjectNotFoundException")
+        del self.targets[parameters["ResourceId"]]
+        return {}
 
 
 @dataclass
@@ -390,6 +519,7 @@ class FakeAws:
         self.regions = {REGION: rds or FakeRds(account=account)}
         self.kms = FakeKms()
         self.ec2 = FakeEc2()
+        self.autoscaling = FakeAutoscaling()
         self.others: dict[str, FakeAws] = {}
         """By account: where there is a role to take on."""
 

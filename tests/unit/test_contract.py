@@ -93,6 +93,10 @@ def test_the_aliases_of_the_original_system() -> None:
 ARN = "arn:aws:rds:us-east-1:210987654321:cluster-snapshot:rds:orders-2026-11-22-03-07"
 BY_RULE = {"source_cluster_id": "orders", "snapshot_selector": {"latest": True}}
 
+POINT = {"snapshot_identifier": None, "source_cluster_id": "orders", "restore_to_time": "2026-11-22T08:00:00Z"}
+CLONE = {"snapshot_identifier": None, "source_cluster_id": "orders", "clone": True}
+CLUSTER_ARN = "arn:aws:rds:us-east-1:210987654321:cluster:orders"
+
 BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
     ({"snapshot_identifer": "x"}, errors.UnknownField, "snapshot_identifer", "'snapshot_identifier'"),
     ({"zzzz": 1}, errors.UnknownField, "zzzz", "no field is like it"),
@@ -105,6 +109,27 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "without",
     ),
     ({"snapshot_identifier": None, "source_cluster_id": "c"}, errors.MissingSource, "snapshot_date", "alone"),
+    ({"db_instance_class": None}, errors.MissingParameter, "db_instance_class", "missing"),
+    ({"restore_to_time": "latest"}, errors.ConflictingFields, "restore_to_time", "one source"),
+    ({"clone": True}, errors.ConflictingFields, "clone", "one source"),
+    ({**POINT, "clone": True}, errors.ConflictingFields, "clone", "one source"),
+    ({**POINT, "snapshot_date": "2026-11-22"}, errors.ConflictingFields, "restore_to_time", "one source"),
+    ({**POINT, "source_cluster_id": None}, errors.MissingSource, "source_cluster_id", "resource_id"),
+    ({**CLONE, "source_cluster_id": None}, errors.MissingSource, "source_cluster_id", "clone is given without"),
+    ({**POINT, "restore_to_time": "yesterday"}, errors.InvalidParameter, "restore_to_time", "form"),
+    ({**POINT, "restore_to_time": "2026-11-22T08:00:00"}, errors.InvalidParameter, "restore_to_time", "form"),
+    ({**POINT, "restore_to_time": "2026-11-31T08:00:00Z"}, errors.InvalidParameter, "restore_to_time", "calendar"),
+    ({**POINT, "restore_to_time": "2026-11-23T09:00:01Z"}, errors.InvalidParameter, "restore_to_time", "future"),
+    ({**POINT, "source_region": "us-east-1"}, errors.ConflictingFields, "source_region", "own region"),
+    ({**CLONE, "source_region": "us-east-1"}, errors.ConflictingFields, "source_region", "own region"),
+    ({**POINT, "source_account_id": "210987654321"}, errors.ConflictingFields, "source_account_id", "own account"),
+    (
+        {**CLONE, "source_cluster_id": CLUSTER_ARN, "source_account_id": "123456789012", "source_region": "us-east-1"},
+        errors.ConflictingFields,
+        "source_account_id",
+        "source cluster's ARN",
+    ),
+    ({**CLONE, "source_cluster_id": f"{CLUSTER_ARN}:x"}, errors.InvalidParameter, "source_cluster_id", "form"),
     ({"target_cluster_id": None}, errors.MissingParameter, "target_cluster_id", "missing"),
     ({"vpc_security_group_ids": None}, errors.MissingParameter, "vpc_security_group_ids", "missing"),
     ({"db_subnet_group_name": None}, errors.MissingParameter, "db_subnet_group_name", "missing"),
@@ -396,3 +421,59 @@ def test_any_object_gives_a_request_or_an_error_of_ours(raw: dict[str, Any], def
     else:
         assert found.code
         assert found.field
+
+
+# --- points in time and clones --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "normal"),
+    [
+        ("2026-11-22T08:00:00Z", "2026-11-22T08:00:00.000Z"),
+        ("2026-11-22t10:00:00.25+02:00", "2026-11-22T08:00:00.250Z"),
+        ("2026-11-22 08:00:00.123456789z", "2026-11-22T08:00:00.123Z"),
+        ("latest", "latest"),
+    ],
+)
+def test_times_in_one_form(given: str, normal: str) -> None:
+    parsed = parse(request(**{**POINT, "restore_to_time": given}))
+    assert (parsed.restore_to_time, parsed.source_kind) == (normal, "point_in_time")
+
+
+def test_what_is_restored_from() -> None:
+    assert parse(request()).source_kind == "snapshot"
+    assert parse(request(clone=False)).source_kind == "snapshot"
+    assert parse(request(**CLONE, db_instance_class=None)).source_kind == "clone"
+    deleted = {**POINT, "source_cluster_id": None, "source_cluster_resource_id": "cluster-X"}
+    assert parse(request(**deleted, db_instance_class=None)).source_cluster_resource_id == "cluster-X"
+
+
+def test_a_source_cluster_by_its_arn() -> None:
+    here = CLUSTER_ARN.replace("us-east-1", "eu-west-1")
+    parsed = parse(request(**{**CLONE, "source_cluster_id": here}))
+    assert (parsed.source_cluster_id, parsed.source_account_id, parsed.source_region) == (
+        "orders", "210987654321", "eu-west-1",
+    )  # fmt: skip
+    by_date = parse(request(snapshot_identifier=None, source_cluster_id=CLUSTER_ARN, snapshot_date="2026-11-22"))
+    assert (by_date.source_account_id, by_date.source_region) == ("210987654321", "us-east-1")
+
+
+def test_a_source_displaces_the_defaults_of_another() -> None:
+    rule = {"source_cluster_id": "orders", "snapshot_selector": {"latest": True}}
+    for asked in ({"restore_to_time": "latest"}, {"clone": True}):
+        assert parse(request(snapshot_identifier=None, **asked), defaults=rule).source_cluster_id == "orders"
+    assert parse(request(snapshot_identifier=None, clone=False), defaults=rule).source_kind == "snapshot"
+    assert parse(request(), defaults={"clone": True, "source_cluster_id": "orders"}).source_kind == "snapshot"
+
+
+@pytest.mark.parametrize("changes", [{}, POINT, CLONE, {"clone": False}, {**POINT, "source_cluster_id": CLUSTER_ARN}])
+def test_the_schemas_choice_takes_each_source(changes: dict[str, Any]) -> None:
+    fastjsonschema.compile(contract.schema())(request(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"clone": True}, {"restore_to_time": "latest"}, {**POINT, "clone": True}, {**CLONE, "clone": False}]
+)
+def test_the_schemas_choice_takes_one_source_only(changes: dict[str, Any]) -> None:
+    with pytest.raises(fastjsonschema.JsonSchemaValueException):
+        fastjsonschema.compile(contract.schema())(request(**changes))

@@ -17,9 +17,9 @@ HEAVY = ("fastjsonschema", "pymysql", "pg8000", "pydantic", "aws_xray_sdk", "req
 
 def test_there_is_a_handler_for_each_function() -> None:
     assert HANDLERS == [
-        "check_copy_status", "check_restore_status", "cleanup", "compensate", "configure_cluster", "copy_snapshot",
-        "create_instances", "restore_snapshot", "setup_db_users", "snapshot_check", "sns_notification",
-        "verify_restore",
+        "check_copy_status", "check_restore_status", "check_settings", "cleanup", "compensate", "complete_cluster",
+        "configure_cluster", "copy_snapshot", "create_instances", "restore_snapshot", "setup_db_users",
+        "snapshot_check", "sns_notification", "verify_restore",
     ]  # fmt: skip
 
 

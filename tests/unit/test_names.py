@@ -103,6 +103,14 @@ def test_secret_name_is_stable_per_target() -> None:
     assert names.user_secret_name("aurora-restore/d", "orders", "app") == "aurora-restore/d/orders/app"
 
 
+def test_a_copied_custom_endpoint_is_named_after_its_new_cluster() -> None:
+    assert names.endpoint_identifier("orders-reports", "orders", "orders-staging") == "orders-staging-reports"
+    assert names.endpoint_identifier("Reports", "orders", "staging") == "staging-reports"
+    long = names.endpoint_identifier("x" * 63, "orders", "t" * 63)
+    assert names.identifier_problem(long) is None
+    assert long != names.endpoint_identifier("x" * 63, "orders", "t" * 62 + "u")
+
+
 def test_what_the_deployment_has_made_bears_its_tag_whichever_operation_it_was() -> None:
     described = names.tag_list(names.operation_tags(deployment="restore", operation_id="op", tags={}))
     assert names.bears_tags(described, deployment="restore")

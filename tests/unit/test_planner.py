@@ -211,10 +211,19 @@ def test_a_version_that_is_offered_but_not_as_an_upgrade() -> None:
     assert type(refusal(rds, engine_version="16.9")) is errors.EngineVersionNotOffered
 
 
-def test_a_retired_version_says_what_is_offered() -> None:
-    error = refusal(FakeRds(retired={VERSION}))
+def test_a_retired_version_is_restored_as_its_lowest_minor_upgrade() -> None:
+    rds = FakeRds(retired={VERSION})
+    rds.versions[VERSION]["ValidUpgradeTarget"].insert(0, {"EngineVersion": "16.10", "IsMajorVersionUpgrade": False})
+    made = plan(rds)
+    assert (made.engine_version, made.version_at_restore, made.snapshot_engine_version) == ("16.8", None, VERSION)
+    assert any("does not offer" in warning and "16.8" in warning for warning in made.warnings)
+    assert any(step.name == "RestoreCluster" and "16.8" in step.action for step in made.steps)
+    # Asked for by name it is refused, and what is offered is told.
+    error = refusal(rds, engine_version=VERSION)
     assert type(error) is errors.EngineVersionNotOffered
-    assert "16.8" in error.cause
+    assert "16.8, 16.10" in error.cause
+    rds.versions[VERSION]["ValidUpgradeTarget"] = [{"EngineVersion": "17.4", "IsMajorVersionUpgrade": True}]
+    assert "no minor upgrade" in refusal(rds).cause
 
 
 def test_extended_support_is_never_silent() -> None:
@@ -362,6 +371,8 @@ def test_restore_parameters_leave_nothing_to_rds_defaults() -> None:
 
 def test_a_parameter_that_the_sdk_does_not_know() -> None:
     engine = aurora.Aurora(FakeRds())  # type: ignore[arg-type]
-    assert engine.left_for_modify({"Engine": "x", "AllowEngineModeChange": True}) == {"AllowEngineModeChange": True}
+    restore = "RestoreDBClusterFromSnapshot"
+    known = {"Engine": "x", "AllowEngineModeChange": True}
+    assert engine.left_for_modify(restore, known) == {"AllowEngineModeChange": True}
     with pytest.raises(errors.ConfigurationInvalid, match="FromTheFuture"):
-        engine.left_for_modify({"FromTheFuture": 1})
+        engine.left_for_modify(restore, {"FromTheFuture": 1})

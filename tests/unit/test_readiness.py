@@ -199,6 +199,63 @@ def test_percent_is_read_when_there_is_one() -> None:
     assert readiness.cluster_restored(cluster("creating")).percent is None
 
 
+@pytest.mark.parametrize(
+    ("planned", "running", "writer", "words"),
+    [
+        ("16.8", "16.8", "16.8", []),
+        ("16.8", "16.6", "16.8", ["the cluster c has engine version 16.6, planned is 16.8"]),
+        ("16.8", "16.8", "16.6", ["the writer c-1 has engine version 16.6, planned is 16.8"]),
+        ("16.8", "16.8", None, ["the writer c-1 has engine version None, planned is 16.8"]),
+    ],
+)
+def test_the_version_is_that_of_the_cluster_and_of_its_writer(
+    planned: str, running: str, writer: str | None, words: list[str]
+) -> None:
+    instances = {"c-1": instance(EngineVersion=writer)} if writer else {}
+    assert readiness.version_problems(planned, cluster(EngineVersion=running), instances) == words
+
+
+def test_a_cluster_without_a_writer_has_no_version_to_rely_on() -> None:
+    shown = cluster(EngineVersion="16.8", DBClusterMembers=[member(IsClusterWriter=False)])
+    assert readiness.version_problems("16.8", shown, {}) == ["the cluster c has no writer"]
+
+
+def test_an_upgrade_may_not_show_at_once() -> None:
+    good = readiness.Readiness(State.READY, "available", "c is available")
+    early, late = readiness.UPGRADE_SHOWS_WITHIN - 1, readiness.UPGRADE_SHOWS_WITHIN
+    assert readiness.upgraded(good, [], 0).state is State.READY
+    assert readiness.upgraded(good, ["old"], early).state is State.PENDING
+    assert readiness.upgraded(good, ["old"], late).state is State.READY, "and then the version itself is judged"
+    failed = readiness.Readiness(State.FAILED, "upgrade-failed")
+    assert readiness.upgraded(failed, ["old"], 0) is failed
+
+
+# Event messages as they are in the Aurora User Guide, and in CloudFormation's handlers.
+@pytest.mark.parametrize(
+    ("message", "fails"),
+    [
+        ("Database cluster is in a state that cannot be upgraded: prechecks failed", True),
+        ("Unable to upgrade DB cluster: extension is not supported", True),
+        ("Unable to perform a major version upgrade", True),
+        ("Amazon RDS can't access the KMS encryption key for database cluster c.", True),
+        ("Amazon RDS isn't able to associate the IAM role arn:aws:iam::1:role/r", True),
+        ("Failed to join a host to a domain", True),
+        ("Cluster failover failed, check the state of your cluster instances", True),
+        ("Cluster reboot failed", True),
+        ("We are unable to create it: insufficient instance capacity", True),
+        ("The DB engine version upgrade failed", True),
+        ("You can't create the DB instance because of incompatible resources", True),
+        ("The instance is in a state that cannot be upgraded", True),
+        ("DB cluster created", False),
+        ("Database cluster engine version upgrade started.", False),
+        ("Reset master credentials", False),
+        ("Completed failover to DB instance: c-1", False),
+    ],
+)
+def test_failures_that_only_events_tell(message: str, fails: bool) -> None:
+    assert readiness.silent_failures(["Binlog", message]) == ([message] if fails else [])
+
+
 # --- copies of snapshots ----------------------------------------------------------------------------------------------
 
 

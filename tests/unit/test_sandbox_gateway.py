@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from sandbox.core import AwsError, Call, Principal
@@ -275,6 +276,53 @@ def test_a_delay_takes_virtual_time(sandbox: Sandbox) -> None:
     before = sandbox.clock.now()
     sandbox.client("sns").list_topics()
     assert sandbox.clock.now() - before == timedelta(hours=1)
+
+
+def test_a_limit_lets_calls_through_at_its_rate_and_is_off_unless_asked_for() -> None:
+    faults, now = Faults(), datetime(2026, 1, 1, tzinfo=UTC)
+    refusals = set()
+
+    def admitted(seconds: float, calls: int, call: Call) -> int:
+        done = 0
+        for _ in range(calls):
+            try:
+                faults.admit(call, now + timedelta(seconds=seconds))
+            except AwsError as error:
+                refusals.add((error.code, error.message, error.status))
+            else:
+                done += 1
+        return done
+
+    principal = Principal(ACCOUNT, "arn:aws:iam::111122223333:root", admin=True)
+    describe, elsewhere, other = (
+        Call(service, "Describe", region, ACCOUNT, principal, {})
+        for service, region in (("rds", "eu-west-1"), ("rds", "eu-west-2"), ("sns", "eu-west-1"))
+    )
+    assert admitted(0, 50, describe) == 50
+    faults.limit("rds", rate=2, burst=5)
+    assert admitted(0, 50, describe) == 5
+    assert admitted(1.5, 50, describe) == 3
+    assert admitted(1000, 50, describe) == 5
+    assert admitted(1000, 50, elsewhere) == 5
+    assert admitted(1000, 50, other) == 50
+    faults.clear()
+    assert admitted(1000, 50, describe) == 50
+    assert refusals == {("Throttling", "Rate exceeded", 400)}
+    with pytest.raises(ValueError, match="burst"):
+        faults.limit("rds", rate=2, burst=0)
+
+
+def test_a_throttled_client_hears_rate_exceeded(sandbox: Sandbox) -> None:
+    sandbox.faults.limit("rds", rate=0.001, burst=1)
+    rds = client(sandbox, "rds", admin_key(ACCOUNT))
+    rds.describe_db_clusters()
+    assert sandbox.recorder.calls()[-1].error is None
+    name: Any = "rds"
+    impatient: Any = boto3.Session(admin_key(ACCOUNT), "sandbox", None, "eu-west-1").client(
+        name, endpoint_url=sandbox.url, config=Config(retries={"total_max_attempts": 1})
+    )
+    assert refusal(impatient.describe_db_clusters) == ("Throttling", 400)
+    assert sandbox.recorder.calls()[-1].error == "Throttling"
 
 
 def test_a_denied_session_hears_access_denied(sandbox: Sandbox) -> None:

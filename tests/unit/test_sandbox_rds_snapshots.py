@@ -411,6 +411,23 @@ def test_a_copy_of_an_automated_snapshot_is_manual_and_has_no_event(world: World
     assert world.messages() == before
 
 
+def test_a_copy_may_progress_unevenly(world: World) -> None:
+    world.cluster()
+    world.snapshot()
+    lasts = world.rds.timings.copy(1, same_region=True)
+    shown = {}
+    for skew in (0.5, 1.0, 2.0):
+        world.rds.timings.copy_progress_skew = skew
+        copy(world, "snap", f"copied-{skew:.0f}-{skew * 10:.0f}")
+        world.after(lasts / 4)
+        [found] = world.call(
+            "DescribeDBClusterSnapshots", DBClusterSnapshotIdentifier=f"copied-{skew:.0f}-{skew * 10:.0f}"
+        )["DBClusterSnapshots"]
+        shown[skew] = found["PercentProgress"]
+        world.after(lasts)  # copies of one snapshot queue
+    assert shown == {0.5: 50, 1.0: 25, 2.0: 6}
+
+
 def test_copy_rules(world: World) -> None:
     """BC:CopyDBClusterSnapshot: names, key across regions, no encrypting copy, state."""
     world.cluster()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import timedelta
 from importlib import import_module
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from aurora_restore import audit, errors, runtime
-from aurora_restore.model import Record, ResourceState, Status, iso
+from aurora_restore import audit, errors, events, history, report, runtime
+from aurora_restore.engine.aurora import Aurora
+from aurora_restore.model import Record, ResourceState, Status, iso, parse_time
 from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG, operation_tags, tag_list
 from aurora_restore.state import StateStore
 from tests.unit.core_support import (
@@ -99,6 +101,7 @@ class Workflow:
         return self.call(function, step, operation_id=self.operation_id, execution_arn=EXECUTION_ARN, **payload)
 
     def observe(self, phase: str) -> Any:
+        self.now += timedelta(seconds=9)  # with the second of every call: two looks are never closer than the floor
         return self.step("check_restore_status", "Observe", phase=phase)
 
     def until_ready(self, phase: str) -> None:
@@ -200,8 +203,8 @@ def test_the_calls_of_the_main_road(workflow: Workflow) -> None:
         "ApplyImmediately": True,
         "ManageMasterUserPassword": True,
         "MasterUserSecretKmsKeyId": KEY_ARN,
-        "BackupRetentionPeriod": 7,
     }
+    assert restored["BackupRetentionPeriod"] == 7
     writer, reader = workflow.rds.made("create_db_instance")
     assert (writer["PromotionTier"], reader["PromotionTier"]) == (0, 1)
     assert writer["PubliclyAccessible"] is False
@@ -280,26 +283,75 @@ def test_a_poll_that_sees_nothing_new_writes_nothing(workflow: Workflow) -> None
     workflow.step("restore_snapshot", "RestoreCluster")
     seen = workflow.observe("cluster")
     assert (seen["state"], seen["status"], seen["percent"]) == ("PENDING", "creating", None)
-    assert 15 <= seen["wait_seconds"] <= 450
+    assert 300 <= seen["wait_seconds"] <= 450
     version = workflow.record.version
     for _ in range(3):
         workflow.observe("cluster")
     assert workflow.record.version == version
 
 
-def test_a_configuration_needs_two_good_reads(workflow: Workflow) -> None:
+def _configuring(workflow: Workflow) -> None:
     workflow.check()
     workflow.step("restore_snapshot", "RestoreCluster")
     workflow.rds.all_available()
     workflow.until_ready("cluster")
     workflow.step("configure_cluster", "ConfigureCluster")
+
+
+def test_a_good_read_that_may_be_stale_is_confirmed_later(workflow: Workflow) -> None:
+    _configuring(workflow)
     first = workflow.observe("configure")
-    assert (first["state"], first["wait_seconds"]) == ("PENDING", 5)
+    assert first["state"] == "PENDING"
+    assert first["wait_seconds"] == 20
+    assert workflow.observe("configure")["state"] == "READY"
+
+
+def test_a_change_that_was_seen_under_way_needs_no_second_good_read(workflow: Workflow) -> None:
+    _configuring(workflow)
+    assert workflow.observe("configure")["state"] == "PENDING"
     workflow.rds.clusters["orders-staging"]["Status"] = "resetting-master-credentials"
     assert workflow.observe("configure")["state"] == "PENDING"
     workflow.rds.all_available()
-    assert workflow.observe("configure")["state"] == "PENDING"
     assert workflow.observe("configure")["state"] == "READY"
+
+
+def test_what_is_listed_as_under_way_is_not_looked_at_and_what_is_not_is(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.step("create_instances", "CreateWriter", role="writer")
+
+    def looks(operation: str) -> list[dict[str, Any]]:
+        return [parameters for parameters in workflow.rds.made(operation) if parameters]
+
+    before = len(looks("describe_db_clusters")), len(looks("describe_db_instances"))
+    seen = workflow.observe("writer")
+    assert (seen["state"], seen["status"]) == ("PENDING", "creating")
+    assert (len(looks("describe_db_clusters")), len(looks("describe_db_instances"))) == before
+    workflow.rds.all_available()
+    assert workflow.observe("writer")["state"] == "READY"
+    # Once for what is waited for, and once for the version of all instances.
+    assert (len(looks("describe_db_clusters")), len(looks("describe_db_instances"))) == (before[0] + 1, before[1] + 2)
+
+
+def test_at_the_deadline_a_look_of_its_own_decides(workflow: Workflow) -> None:
+    """Not the list, which may be some seconds old: what became ready in the last moment is no failure."""
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    assert workflow.observe("cluster")["state"] == "PENDING"
+    workflow.now += timedelta(seconds=7200)
+    listed = len(workflow.rds.made("describe_db_clusters"))
+    workflow.rds.all_available()
+    assert workflow.observe("cluster")["state"] == "READY"
+    assert workflow.rds.made("describe_db_clusters")[listed:] == [{"DBClusterIdentifier": "orders-staging"}]
+
+
+def test_operations_that_start_together_take_turns(workflow: Workflow) -> None:
+    waits = []
+    for _ in range(6):
+        turn = workflow.call("snapshot_check", "TakeTurn", request=workflow.request, execution=workflow.execution)
+        waits.append(turn["wait_seconds"])
+    assert waits[:4] == [0, 0, 0, 0]
+    assert 0 < waits[4] < waits[5]
+    assert workflow.rds.calls == []
 
 
 def test_a_terminal_status_fails_at_once_with_the_events(workflow: Workflow) -> None:
@@ -330,7 +382,7 @@ def test_an_unknown_status_waits_to_the_deadline(workflow: Workflow) -> None:
     workflow.step("restore_snapshot", "RestoreCluster")
     workflow.rds.clusters["orders-staging"]["Status"] = "transmogrifying"
     assert workflow.observe("cluster")["state"] == "PENDING"
-    workflow.now += timedelta(seconds=7190)
+    workflow.now += timedelta(seconds=7175)
     assert workflow.observe("cluster")["wait_seconds"] <= 10
     workflow.now += timedelta(seconds=10)
     with pytest.raises(errors.OperationTimeout, match="transmogrifying"):
@@ -596,6 +648,42 @@ def test_compensates_own_failure_does_not_hide_the_first(workflow: Workflow) -> 
     assert [item["state"] for item in message["resources"]] == ["CREATED"]
 
 
+def test_the_next_operation_expects_what_this_one_took(workflow: Workflow) -> None:
+    first = workflow.check(request={**workflow.request, "mode": "plan", "operation_id": "first"})["report"]
+    assert first["learned_phases"] == []
+    workflow.up_to_readers()
+    assert workflow.step("sns_notification", "NotifySuccess", warnings={})["status"] == "SUCCEEDED"
+    took = workflow.record.timings["cluster"].elapsed(parse_time(str(workflow.record.timings["cluster"].ready_at)))
+    expected = workflow.record.planned.expected_seconds
+    assert 10 < took < expected["cluster"]
+
+    asked = {**workflow.request, "mode": "plan", "operation_id": "second", "target_cluster_id": "orders-again"}
+    second = workflow.check(request=asked)["report"]
+    assert {"cluster", "configure", "writer"} <= set(second["learned_phases"])
+    assert second["expected_seconds"] < first["expected_seconds"]
+    assert any(line.startswith("Learned from earlier operations: cluster") for line in second["table"])
+    known = history.load(workflow.tables, workflow.settings.state_table)
+    assert known[history.work_class("cluster", "aurora-postgresql", 10)].count == history.PRIOR_WEIGHT + 1
+
+
+@pytest.mark.parametrize(
+    "error", [errors.Throttled("too many"), errors.StateConflict("too many writers"), KeyError("stats")]
+)
+def test_what_cannot_be_learned_changes_no_outcome(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    workflow.up_to_readers()
+
+    def refuse(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(history, "save", refuse)
+    assert workflow.step("sns_notification", "NotifySuccess", warnings={})["status"] == "SUCCEEDED"
+    assert workflow.record.status is Status.SUCCEEDED
+    assert workflow.record.warnings == ()
+    assert "durations_not_learned" in caplog.messages
+
+
 def test_a_message_that_cannot_be_sent_changes_no_outcome(workflow: Workflow) -> None:
     workflow.up_to_readers()
     workflow.sns.delete_topic(TopicArn=workflow.settings.topic_arn)
@@ -737,3 +825,501 @@ def test_a_step_that_comes_after_the_end_does_nothing(workflow: Workflow) -> Non
         workflow.step("restore_snapshot", "RestoreCluster")
     assert workflow.rds.clusters == {}
     assert workflow.record == ended
+
+
+# --- upgrades in place, and failures that no status shows -----------------------------------------------------------
+
+TO_17 = {"engine_version": "17.4", "allow_major_version_upgrade": True}
+
+
+def up_to_upgrade(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.until_ready("writer")
+    workflow.step("configure_cluster", "UpgradeEngine")
+
+
+def set_version(workflow: Workflow, version: str) -> None:
+    for one in (*workflow.rds.clusters.values(), *workflow.rds.instances.values()):
+        one["EngineVersion"] = version
+
+
+def test_an_upgrade_in_place_is_asked_for_once(workflow: Workflow) -> None:
+    workflow.request |= {**TO_17, "readers": 1}
+    assert workflow.check()["upgrade_needed"]
+    up_to_upgrade(workflow)
+    assert workflow.rds.made("modify_db_cluster")[-1] == {
+        "DBClusterIdentifier": "orders-staging",
+        "ApplyImmediately": True,
+        "EngineVersion": "17.4",
+        "AllowMajorVersionUpgrade": True,
+    }
+    set_version(workflow, "16.6")  # as it was, while the upgrade does not show yet
+    made = len(workflow.rds.made("modify_db_cluster"))
+    workflow.step("configure_cluster", "UpgradeEngine")
+    assert len(workflow.rds.made("modify_db_cluster")) == made
+    seen = workflow.observe("upgrade")
+    assert (seen["state"], "16.6" in seen["detail"]) == ("PENDING", True)
+    set_version(workflow, "17.4")
+    assert workflow.observe("upgrade")["state"] == "PENDING", "the first good read is confirmed"
+    assert workflow.observe("upgrade")["state"] == "READY"
+    assert workflow.record.cluster is not None
+    assert workflow.record.cluster.engine_version == "17.4"
+
+
+def test_parameters_that_come_with_an_upgrade_may_need_a_reboot(workflow: Workflow) -> None:
+    workflow.request |= TO_17
+    up_to_upgrade(workflow)
+    set_version(workflow, "17.4")
+    groups = workflow.rds.instances["orders-staging-1"]["DBParameterGroups"] = [
+        {"DBParameterGroupName": "orders17", "ParameterApplyStatus": "pending-reboot"}
+    ]
+    assert workflow.observe("upgrade")["state"] == "REBOOT"
+    workflow.step("create_instances", "RebootWriter", role="writer")
+    assert workflow.rds.made("reboot_db_instance") == [{"DBInstanceIdentifier": "orders-staging-1"}]
+    assert len(workflow.rds.made("create_db_instance")) == 1
+    groups[0]["ParameterApplyStatus"] = "in-sync"
+    workflow.until_ready("upgrade")
+
+
+def test_an_upgrade_that_is_pending_or_there_is_not_asked_for(workflow: Workflow) -> None:
+    workflow.request |= TO_17
+    workflow.up_to_writer()
+    workflow.until_ready("writer")
+    workflow.rds.clusters["orders-staging"]["PendingModifiedValues"] = {"EngineVersion": "17.4"}
+    made = len(workflow.rds.made("modify_db_cluster"))
+    assert not workflow.step("configure_cluster", "UpgradeEngine")["upgraded"]
+    assert len(workflow.rds.made("modify_db_cluster")) == made
+    assert workflow.check()["upgrade_needed"]
+
+
+def test_an_upgrade_that_failed_is_told_with_its_events(workflow: Workflow) -> None:
+    workflow.request |= TO_17
+    up_to_upgrade(workflow)
+    set_version(workflow, "16.6")
+    workflow.rds.events = [{"SourceIdentifier": "orders-staging", "Date": NOW, "Message": "pg_upgrade has failed"}]
+    assert workflow.observe("upgrade")["state"] == "PENDING"
+    workflow.now += timedelta(seconds=300)
+    workflow.observe("upgrade")
+    with pytest.raises(errors.VersionMismatch, match=r"16\.6, planned is 17\.4.*pg_upgrade has failed"):
+        workflow.observe("upgrade")
+
+
+def test_an_upgrade_has_what_the_writer_has_left_of_its_time(workflow: Workflow) -> None:
+    workflow.request |= TO_17
+    workflow.up_to_writer()
+    workflow.now += timedelta(seconds=3000)
+    workflow.until_ready("writer")
+    workflow.step("configure_cluster", "UpgradeEngine")
+    workflow.rds.clusters["orders-staging"]["Status"] = "upgrading"
+    assert workflow.observe("upgrade")["state"] == "PENDING"
+    workflow.now += timedelta(seconds=600)
+    with pytest.raises(errors.OperationTimeout, match="'upgrade'"):
+        workflow.observe("upgrade")
+
+
+def test_a_writer_of_another_version_is_not_taken_for_ready(workflow: Workflow) -> None:
+    """An upgrade on restore that failed: cluster and writer are available, at the old version."""
+    workflow.up_to_writer()
+    set_version(workflow, "16.4")
+    workflow.rds.all_available()
+    with pytest.raises(errors.VersionMismatch, match=r"16\.4, planned is 16\.6"):
+        workflow.observe("writer")
+
+
+@pytest.mark.parametrize(
+    ("phase", "source", "kind"),
+    [
+        ("configure", "orders-staging", errors.ClusterFailed),
+        ("writer", "orders-staging-1", errors.ClusterFailed),
+        ("readers", "orders-staging-2", errors.InstanceFailed),
+    ],
+)
+def test_a_failure_that_only_an_event_tells(
+    workflow: Workflow, phase: str, source: str, kind: type[errors.RestoreError]
+) -> None:
+    workflow.request |= {"readers": 1}
+    message = "Amazon RDS can't access the KMS encryption key"
+
+    def told() -> None:
+        workflow.rds.events = [{"SourceIdentifier": source, "Date": NOW, "Message": message}]
+
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.until_ready("cluster")
+    steps = [
+        ("configure", lambda: workflow.step("configure_cluster", "ConfigureCluster")),
+        ("writer", lambda: workflow.step("create_instances", "CreateWriter", role="writer")),
+        ("readers", lambda: workflow.step("create_instances", "CreateReaders", role="readers")),
+    ]
+    for name, begin in steps:
+        begin()
+        if name == phase:
+            told()
+            with pytest.raises(kind, match="no status shows"):
+                workflow.until_ready(name)
+            began = workflow.record.timings[name].started_at
+            assert iso(workflow.rds.made("describe_events")[-1]["StartTime"]) == began
+            return
+        workflow.until_ready(name)
+
+
+def test_whose_events_count(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 1}
+    workflow.check()
+    cluster, writer, reader = "orders-staging", "orders-staging-1", "orders-staging-2"
+    for phase, sources in (
+        ("configure", [cluster]),
+        ("writer", [cluster, writer]),
+        ("upgrade", [cluster, writer]),
+        ("readers", [cluster, reader]),
+    ):
+        assert [name for _, name in events.of_phase(workflow.record.planned, phase)] == sources
+
+
+# --- points in time -------------------------------------------------------------------------------------------------
+
+
+def living_source(workflow: Workflow, **request: Any) -> None:
+    workflow.rds.clusters["orders"] = {
+        "DBClusterIdentifier": "orders",
+        "DBClusterArn": f"arn:aws:rds:{REGION}:123456789012:cluster:orders",
+        "DbClusterResourceId": "cluster-ORDERS",
+        "Status": "available",
+        "Engine": "aurora-postgresql",
+        "EngineVersion": "16.6",
+        "Port": 6000,
+        "StorageEncrypted": True,
+        "MasterUsername": "admin_user",
+        "EarliestRestorableTime": NOW - timedelta(days=1),
+        "LatestRestorableTime": NOW,
+        "DBClusterMembers": [],
+    }
+    del workflow.request["snapshot_identifier"]
+    workflow.request |= {"source_cluster_id": "orders", "restore_to_time": iso(NOW - timedelta(hours=1)), **request}
+
+
+def test_a_point_in_time_takes_the_main_road(workflow: Workflow) -> None:
+    living_source(workflow)
+    verdict = workflow.check()
+    assert (verdict["copies_needed"], verdict["upgrade_needed"]) == (False, False)
+    workflow.up_to_readers()
+    [call] = workflow.rds.made("restore_db_cluster_to_point_in_time")
+    assert (call["Port"], call["RestoreType"]) == (6000, "full-copy")
+    assert not workflow.rds.made("restore_db_cluster_from_snapshot")
+    workflow.step("cleanup", "Cleanup")
+    workflow.step("sns_notification", "NotifySuccess", warnings={})
+    [message] = workflow.messages()
+    assert message["source"]["kind"] == "point_in_time"
+
+
+def test_the_version_of_then_is_the_planned_one(workflow: Workflow) -> None:
+    living_source(workflow)
+    workflow.rds.version_then = "16.4"
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.step("restore_snapshot", "RestoreCluster")
+    plan = workflow.record.planned
+    assert (plan.engine_version, plan.version_at_restore) == ("16.4", None)
+    assert [w for w in workflow.record.warnings if "16.4" in w and "16.6" in w]
+
+
+@pytest.mark.parametrize(("then", "major"), [("16.4", False), ("15.8", True)])
+def test_the_version_of_then_is_upgraded_to_the_one_that_is_asked_for(
+    workflow: Workflow, then: str, major: bool
+) -> None:
+    living_source(workflow, engine_version="16.6", allow_major_version_upgrade=major)
+    workflow.rds.version_then = then
+    assert workflow.check()["upgrade_needed"]
+    workflow.step("restore_snapshot", "RestoreCluster")
+    plan = workflow.record.planned
+    assert (plan.engine_version, plan.version_at_restore, plan.major_upgrade) == ("16.6", then, major)
+
+
+def test_an_older_major_version_of_then_needs_leave(workflow: Workflow) -> None:
+    living_source(workflow, engine_version="16.6")
+    workflow.rds.version_then = "15.8"
+    workflow.check()
+    with pytest.raises(errors.MajorUpgradeRefused, match=r"15\.8"):
+        workflow.step("restore_snapshot", "RestoreCluster")
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+ROLE = "arn:aws:iam::123456789012:role/r"
+COMPLETED: dict[str, Any] = {
+    "readers": 1,
+    "associated_roles": [{"role_arn": ROLE, "feature_name": "s3Import"}],
+    "enable_http_endpoint": True,
+    "custom_endpoints": [
+        {"db_cluster_endpoint_identifier": "Reports", "endpoint_type": "READER", "static_members": [2]},
+        {"db_cluster_endpoint_identifier": "any", "endpoint_type": "ANY", "excluded_members": [1]},
+    ],
+    "reader_autoscaling": {
+        "min_capacity": 1,
+        "max_capacity": 3,
+        "predefined_metric_type": "RDSReaderAverageCPUUtilization",
+        "target_value": 60,
+        "scale_in_cooldown": 120,
+    },
+}
+
+
+def test_a_restore_that_is_as_asked_for_has_an_empty_drift_report(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 1, "backup_retention_period": 7, "tags": {"team": "orders"}}
+    assert workflow.check()["completes"] is False
+    workflow.up_to_readers()
+    assert workflow.step("check_settings", "CheckSettings")["differences"] == 0
+    assert workflow.record.results["drift"] == []
+    assert not workflow.rds.made("describe_db_cluster_endpoints")
+
+
+def test_a_difference_that_matters_fails_and_the_others_are_told(workflow: Workflow) -> None:
+    workflow.request |= {"preferred_backup_window": "03:00-04:00"}
+    workflow.up_to_readers()
+    cluster, writer = workflow.rds.clusters["orders-staging"], workflow.rds.instances["orders-staging-1"]
+    cluster["PreferredBackupWindow"] = "01:00-02:00"
+    assert workflow.step("check_settings", "CheckSettings")["differences"] == 1
+    assert workflow.record.warnings == (
+        'preferred_backup_window of orders-staging is "01:00-02:00", asked for is "03:00-04:00"',
+    )
+    cluster["VpcSecurityGroups"] = [{"VpcSecurityGroupId": "sg-default", "Status": "active"}]
+    writer["DBInstanceClass"] = "db.t4g.medium"
+    with pytest.raises(errors.ConfigurationDrift) as caught:
+        workflow.step("check_settings", "CheckSettings")
+    assert "2 settings" in caught.value.cause
+    assert "sg-default" in caught.value.cause
+    assert "db_instance_class of orders-staging-1" in caught.value.cause
+    assert workflow.record.results["drift"] == caught.value.details["drift"]
+    assert [(item["field"], item["matters"]) for item in workflow.record.results["drift"]] == [
+        ("vpc_security_group_ids", True),
+        ("preferred_backup_window", False),
+        ("db_instance_class", True),
+    ]
+
+
+def test_what_takes_calls_of_its_own(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    assert workflow.check()["completes"] is True
+    workflow.up_to_readers()
+    for _ in range(2):  # the second try finds everything done
+        workflow.step("complete_cluster", "CompleteCluster")
+    assert workflow.rds.made("add_role_to_db_cluster") == [
+        {"DBClusterIdentifier": "orders-staging", "RoleArn": ROLE, "FeatureName": "s3Import"}
+    ]
+    assert len(workflow.rds.made("enable_http_endpoint")) == 1
+    reports, anywhere = workflow.rds.made("create_db_cluster_endpoint")
+    assert (reports["DBClusterEndpointIdentifier"], reports["StaticMembers"]) == ("reports", ["orders-staging-2"])
+    assert (anywhere["EndpointType"], anywhere["ExcludedMembers"]) == ("ANY", ["orders-staging-1"])
+    assert {tag["Key"] for tag in reports["Tags"]} == {OPERATION_TAG, MANAGED_BY_TAG}
+    target = workflow.aws.autoscaling.targets["cluster:orders-staging"]
+    assert (target["MinCapacity"], target["MaxCapacity"], target["Tags"][OPERATION_TAG]) == (1, 3, "op")
+    tracking = workflow.aws.autoscaling.policies["cluster:orders-staging"]["TargetTrackingScalingPolicyConfiguration"]
+    assert (tracking["TargetValue"], tracking["ScaleInCooldown"]) == (60.0, 120)
+    assert workflow.record.resource("scalable-target", "cluster:orders-staging")
+
+    seen = workflow.observe("complete")
+    assert (seen["state"], "role" in seen["detail"]) == ("PENDING", True)
+    workflow.rds.clusters["orders-staging"]["AssociatedRoles"][0]["Status"] = "ACTIVE"
+    assert "endpoint" in workflow.observe("complete")["detail"]
+    workflow.until_ready("complete")
+    assert workflow.step("check_settings", "CheckSettings")["differences"] == 0
+
+
+def test_a_role_that_rds_cannot_take_on_fails(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    workflow.up_to_readers()
+    workflow.step("complete_cluster", "CompleteCluster")
+    workflow.rds.clusters["orders-staging"]["AssociatedRoles"][0]["Status"] = "INVALID"
+    with pytest.raises(errors.ClusterFailed, match="cannot take it on"):
+        workflow.observe("complete")
+
+
+def test_an_endpoint_of_another_cluster_is_not_taken_over(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    workflow.up_to_readers()
+    workflow.rds.endpoints["reports"] = {"DBClusterIdentifier": "other", "EndpointType": "CUSTOM"}
+    with pytest.raises(errors.TargetExists, match="another cluster"):
+        workflow.step("complete_cluster", "CompleteCluster")
+
+
+def test_a_scalable_target_is_deregistered_when_the_cluster_goes(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    workflow.up_to_readers()
+    workflow.step("complete_cluster", "CompleteCluster")
+
+    def never_ready(record: Record) -> Record:
+        return dataclasses.replace(record, timings={})
+
+    workflow.store.update(workflow.record, never_ready, at=workflow.now, step="Test", event="forgotten", details={})
+    error = errors.InternalError("x")
+    assert workflow.failing("compensate", "Compensate", error)["state"] == "PENDING"
+    assert workflow.aws.autoscaling.targets == {}
+    target = workflow.record.resource("scalable-target", "cluster:orders-staging")
+    assert target is not None
+    assert target.state is ResourceState.DELETED
+    workflow.rds.instances.clear()
+    workflow.rds.clusters.clear()
+    assert workflow.failing("compensate", "Compensate", error)["status"] == "CLEAN"
+
+
+def test_an_instance_that_waits_for_a_reboot_is_rebooted_once(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.rds.all_available()
+    groups = workflow.rds.instances["orders-staging-1"]["DBParameterGroups"] = [
+        {"DBParameterGroupName": "g", "ParameterApplyStatus": "pending-reboot"}
+    ]
+    assert workflow.observe("writer")["state"] == "REBOOT"
+    workflow.step("create_instances", "CreateWriter", role="writer")
+    assert workflow.rds.made("reboot_db_instance") == [{"DBInstanceIdentifier": "orders-staging-1"}]
+    assert workflow.record.results["reboots"].keys() == {"orders-staging-1"}
+    # It still waits: not rebooted again, but waited for.
+    assert workflow.observe("writer")["state"] == "PENDING"
+    workflow.step("create_instances", "CreateWriter", role="writer")
+    assert len(workflow.rds.made("reboot_db_instance")) == 1
+    groups[0]["ParameterApplyStatus"] = "in-sync"
+    workflow.until_ready("writer")
+
+
+def test_a_cluster_group_that_waits_for_a_reboot_counts_too(workflow: Workflow) -> None:
+    workflow.request |= {"readers": 2}
+    workflow.up_to_writer()
+    workflow.until_ready("writer")
+    workflow.step("create_instances", "CreateReaders", role="readers")
+    workflow.rds.all_available()
+    for member in workflow.rds.clusters["orders-staging"]["DBClusterMembers"][1:]:
+        member["DBClusterParameterGroupStatus"] = "pending-reboot"
+    assert workflow.observe("readers")["state"] == "REBOOT"
+    workflow.step("create_instances", "CreateReaders", role="readers")
+    assert [made["DBInstanceIdentifier"] for made in workflow.rds.made("reboot_db_instance")] == [
+        "orders-staging-2",
+        "orders-staging-3",
+    ]
+
+
+# --- copy_settings_from ----------------------------------------------------------------------------------------------
+
+
+def living_cluster(rds: FakeRds, **changes: Any) -> None:
+    rds.clusters["orders"] = {
+        "DBClusterIdentifier": "orders",
+        "Engine": "aurora-postgresql",
+        "Port": 5433,
+        "DBSubnetGroup": "databases",
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-0123456789abcdef0", "Status": "active"}],
+        "KmsKeyId": KEY_ARN,
+        "BackupRetentionPeriod": 9,
+        "DBClusterMembers": [
+            {"DBInstanceIdentifier": "orders-b", "IsClusterWriter": True},
+            {"DBInstanceIdentifier": "orders-a", "IsClusterWriter": False},
+            {"DBInstanceIdentifier": "application-autoscaling-1", "IsClusterWriter": False},
+        ],
+        "TagList": [{"Key": "team", "Value": "orders"}, {"Key": "aws:cloudformation:stack-id", "Value": "x"}],
+        **changes,
+    }
+    for name, instance_class in (
+        ("orders-a", "db.t4g.medium"),
+        ("orders-b", "db.r8g.large"),
+        ("application-autoscaling-1", "db.r8g.large"),
+    ):
+        rds.instances[name] = {
+            "DBInstanceIdentifier": name,
+            "DBClusterIdentifier": "orders",
+            "DBInstanceClass": instance_class,
+            "PromotionTier": 1,
+        }
+    rds.endpoints["orders-reports"] = {
+        "DBClusterIdentifier": "orders",
+        "DBClusterEndpointIdentifier": "orders-reports",
+        "EndpointType": "CUSTOM",
+        "CustomEndpointType": "READER",
+        "StaticMembers": ["orders-a"],
+        "Status": "available",
+    }
+
+
+def test_settings_and_topology_are_taken_of_a_living_cluster(workflow: Workflow) -> None:
+    living_cluster(workflow.rds)
+    workflow.request = {
+        "operation_id": "op", "snapshot_identifier": "orders-manual", "target_cluster_id": "orders-staging",
+        "copy_settings_from": "Orders", "backup_retention_period": 3,
+    }  # fmt: skip
+    workflow.check(defaults_json=json.dumps({"port": 9999, "copy_tags_to_snapshot": False}))
+    record = workflow.record
+    wanted, plan = record.wanted, record.planned
+    assert (wanted.copy_settings_from, wanted.port, wanted.backup_retention_period) == ("orders", 5433, 3)
+    assert wanted.tags == {"team": "orders"}
+    assert [(one.instance_class, one.role) for one in plan.instances] == [
+        ("db.r8g.large", "writer"),
+        ("db.t4g.medium", "reader"),
+    ]
+    [endpoint] = wanted.custom_endpoints
+    assert (endpoint.db_cluster_endpoint_identifier, endpoint.static_members) == ("orders-staging-reports", (2,))
+    assert plan.kms_key_id == KEY_ARN
+    origins = {name: plan.origins[name] for name in ("port", "backup_retention_period", "copy_tags_to_snapshot")}
+    assert origins == {
+        "port": "copied", "backup_retention_period": "request", "copy_tags_to_snapshot": "defaults",
+    }  # fmt: skip
+    assert any("autoscaling has added" in warning for warning in plan.warnings)
+    assert any("orders-staging-reports" in warning for warning in plan.warnings)
+    lines = "\n".join(report.table(plan))
+    assert "from the cluster in copy_settings_from: custom_endpoints" in lines
+    assert "from the deployment's defaults: copy_tags_to_snapshot" in lines
+
+
+def test_a_cluster_that_is_not_there_gives_no_settings(workflow: Workflow) -> None:
+    workflow.request |= {"copy_settings_from": "orders"}
+    with pytest.raises(errors.InvalidParameter, match="no such cluster in eu-west-1") as caught:
+        workflow.check()
+    assert caught.value.field == "copy_settings_from"
+
+
+def test_settings_of_another_engine_are_refused(workflow: Workflow) -> None:
+    living_cluster(workflow.rds, Engine="aurora-mysql")
+    workflow.request |= {"copy_settings_from": "orders"}
+    with pytest.raises(errors.InvalidParameter, match="is aurora-mysql; the snapshot is aurora-postgresql"):
+        workflow.check()
+
+
+def test_a_key_of_awss_is_not_copied(workflow: Workflow) -> None:
+    living_cluster(workflow.rds)
+    workflow.aws.kms.keys[KEY_ARN]["KeyManager"] = "AWS"
+    workflow.request |= {"copy_settings_from": "orders"}
+    workflow.check()
+    assert workflow.record.wanted.kms_key_id is None
+    assert any("managed by AWS, and was not copied" in warning for warning in workflow.record.planned.warnings)
+
+
+def test_autoscaling_is_copied_with_the_readers_that_it_needs(workflow: Workflow) -> None:
+    living_cluster(workflow.rds)
+    aws = workflow.aws.autoscaling
+    aws.targets["cluster:orders"] = {"MinCapacity": 2, "MaxCapacity": 4}
+    aws.policies["cluster:orders"] = {
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 60.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "RDSReaderAverageCPUUtilization"},
+        }
+    }
+    workflow.request |= {"copy_settings_from": "orders"}
+    workflow.check()
+    scaling = workflow.record.wanted.reader_autoscaling
+    assert scaling is not None
+    assert (scaling.min_capacity, scaling.max_capacity) == (2, 4)
+    assert len(workflow.record.planned.readers) == 2
+
+
+def test_a_setting_that_the_sdk_knows_in_no_call_is_refused_before_anything_is_made(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow.request |= {"database_insights_mode": "standard"}
+    workflow.check()
+    real = Aurora.by_model
+
+    def old(self: Aurora, operation: str, parameters: dict[str, Any]) -> Any:
+        accepted, unknown = real(self, operation, parameters)
+        lost = {name: accepted.pop(name) for name in ("DatabaseInsightsMode",) if name in accepted}
+        return accepted, {**unknown, **lost}
+
+    monkeypatch.setattr(Aurora, "by_model", old)
+    with pytest.raises(errors.ConfigurationInvalid, match="too old for DatabaseInsightsMode of ModifyDBCluster"):
+        workflow.step("restore_snapshot", "RestoreCluster")
+    assert workflow.record.resources == ()

@@ -40,6 +40,7 @@ def simple_variables(sandbox: Sandbox, network: samples.Network) -> dict[str, An
         "table_deletion_protection": False,
         "db_subnet_group_name": network.db_subnet_group_name,
         "extra_ca_pem": sandbox.ca_pem,
+        "passable_role_arns": [f"arn:aws:iam::{ACCOUNT}:role/database-*"],
     }
 
 

@@ -20,9 +20,10 @@ CHECKS = [
     {"name": "orders", "database": samples.DATABASE, "sql": "SELECT COUNT(*) FROM orders", "at_least": 20},
 ]
 STATES = [
-    "WrapRequest", "SnapshotCheck", "PlanOnly?", "CopiesNeeded?",
+    "WrapRequest", "TakeTurn", "SnapshotCheck", "PlanOnly?", "CopiesNeeded?",
     "RestoreCluster", "ObserveCluster", "ConfigureCluster", "ObserveConfiguration",
-    "CreateWriter", "ObserveWriter", "CreateReaders", "ObserveReaders", "DatabasePhase?", "SetupDbUsers",
+    "CreateWriter", "ObserveWriter", "UpgradeNeeded?", "CreateReaders", "ObserveReaders", "Completion?",
+    "CheckSettings", "DatabasePhase?", "SetupDbUsers",
     "VerifyRestore", "Cleanup", "NotifySuccess", "RestoreSucceeded",
 ]  # fmt: skip
 

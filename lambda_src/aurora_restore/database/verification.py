@@ -16,6 +16,7 @@ from aurora_restore.database.problems import Problem
 from aurora_restore.database.server import Server, probe
 from aurora_restore.database.users import as_master
 from aurora_restore.errors import CheckNotRunnable, UserLoginFailed, VerificationFailed, VersionMismatch
+from aurora_restore.readiness import version_problems
 
 if TYPE_CHECKING:
     from aurora_restore.database.connection import Connector, Login, Session
@@ -59,27 +60,8 @@ class CheckResult:
 
 
 def control_plane(planned: str, cluster: Described, instances: Mapping[str, Described]) -> list[Problem]:
-    """Compare what RDS says of the cluster and its writer with the planned version.
-
-    Both are looked at: an upgrade on restore runs when the writer is created, and when it fails the cluster ends
-    ``available`` at the old version (AuroraUserGuide, AuroraMySQL.mysql80-upgrade-procedure).
-    """
-    identifier = cluster.get("DBClusterIdentifier", "?")
-    writers = {
-        member["DBInstanceIdentifier"]
-        for member in cluster.get("DBClusterMembers", [])
-        if member.get("IsClusterWriter")
-    }
-    problems = []
-    if cluster.get("EngineVersion") != planned:
-        problems.append(f"the cluster {identifier} has engine version {cluster.get('EngineVersion')}")
-    if not writers:
-        problems.append(f"the cluster {identifier} has no writer")
-    for writer in sorted(writers):
-        version = instances.get(writer, {}).get("EngineVersion")
-        if version != planned:
-            problems.append(f"the writer {writer} has engine version {version}")
-    return [Problem(VersionMismatch, f"{text}, planned is {planned}") for text in problems]
+    """What RDS says of the cluster and its writer, where it is not the planned version."""
+    return [Problem(VersionMismatch, text) for text in version_problems(planned, cluster, instances)]
 
 
 # --- the data plane -------------------------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ and adopts what "already exists" only if it bears this operation's tag.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from aurora_restore import names, readiness
+from aurora_restore.engine import settings_table
+from aurora_restore.engine.settings_table import Call
 from aurora_restore.errors import (
     ConfigurationInvalid,
     ResourceBusy,
@@ -20,7 +22,17 @@ from aurora_restore.errors import (
     TargetExists,
     wire_code,
 )
-from aurora_restore.model import Plan, PlannedInstance, Record, Request, WaitPhase
+from aurora_restore.model import (
+    AssociatedRole,
+    CustomEndpoint,
+    Plan,
+    PlannedInstance,
+    Record,
+    Request,
+    SourceKind,
+    WaitPhase,
+    parse_time,
+)
 from aurora_restore.readiness import Described, Readiness
 
 if TYPE_CHECKING:
@@ -54,44 +66,96 @@ def family_version(version: str) -> str:
 # --- parameters of the calls ------------------------------------------------------------------------------------------
 
 
-def restore_parameters(request: Request, plan: Plan, tags: Mapping[str, str]) -> Parameters:
-    """For RestoreDBClusterFromSnapshot: everything it takes, since what is left out falls back to RDS's defaults."""
-    scaling = request.serverless_v2_scaling
-    return _given(
-        DBClusterIdentifier=plan.target_cluster_id,
-        SnapshotIdentifier=plan.snapshot_to_restore,
-        Engine=plan.engine,
-        # Left out, it is the engine's default version in the region, not the snapshot's.
-        EngineVersion=plan.engine_version,
-        # Left out, it silently enrols in paid Extended Support.
-        EngineLifecycleSupport=plan.engine_lifecycle_support,
+def wanted_settings(request: Request, plan: Plan, tags: Mapping[str, str]) -> Parameters:
+    """The settings of the cluster in the request's terms (see `settings_table`): what was asked for, and what the plan
+    has resolved where nothing was."""
+    resolved = {
+        "kms_key_id": plan.kms_key_id,
         # Left out, an I/O-Optimized source comes back as Standard.
-        StorageType=plan.storage_type,
-        KmsKeyId=plan.kms_key_id,
-        Port=request.port,
-        DBSubnetGroupName=request.db_subnet_group_name,
-        VpcSecurityGroupIds=list(request.vpc_security_group_ids),
-        # Given here, it needs no reboot later.
-        DBClusterParameterGroupName=request.db_cluster_parameter_group_name,
-        ServerlessV2ScalingConfiguration=scaling
-        and {"MinCapacity": scaling.min_capacity, "MaxCapacity": scaling.max_capacity},
-        EnableIAMDatabaseAuthentication=plan.iam_authentication,
-        EnableCloudwatchLogsExports=list(request.enable_cloudwatch_logs_exports) or None,
-        CopyTagsToSnapshot=request.copy_tags_to_snapshot,
+        "storage_type": plan.storage_type,
+        # Left out, it silently enrols in paid Extended Support.
+        "engine_lifecycle_support": plan.engine_lifecycle_support,
+        # Left out, a point in time and a clone have the engine's default port, not the source's.
+        "port": plan.port,
+        "enable_iam_database_authentication": plan.iam_authentication,
+        "tags": dict(tags),
+    }
+    asked = {field: value for field, value in request.to_mapping().items() if field in settings_table.BY_FIELD}
+    return {**asked, **_given(**resolved)}
+
+
+def wanted_of_instance(request: Request, plan: Plan, instance: PlannedInstance, tags: Mapping[str, str]) -> Parameters:
+    """The settings of an instance: the cluster's, and its own above them."""
+    wanted = {
+        **wanted_settings(request, plan, tags),
+        **instance.settings,
+        "db_instance_class": instance.instance_class,
+        "promotion_tier": instance.promotion_tier,
+    }
+    if not wanted.get("monitoring_interval"):
+        wanted.pop("monitoring_role_arn", None)  # RDS refuses a role without an interval
+    return wanted
+
+
+def restore_operation(plan: Plan) -> str:
+    """The call that begins the restore."""
+    return f"RestoreDBCluster{'FromSnapshot' if plan.source_cluster is None else 'ToPointInTime'}"
+
+
+def restore_parameters(request: Request, plan: Plan, tags: Mapping[str, str]) -> Parameters:
+    """For `restore_operation`: everything it takes, since what is left out falls back to RDS's defaults."""
+    wanted = wanted_settings(request, plan, tags)
+    if _upgrades_family(plan):  # given here, a group needs no reboot later; this one comes with the upgrade
+        wanted.pop("db_cluster_parameter_group_name", None)
+    return {
+        "DBClusterIdentifier": plan.target_cluster_id,
+        **_source_parameters(plan),
         # Goes on last: until then a failure must be able to clean up.
-        DeletionProtection=False,
-        Tags=names.tag_list(tags),
+        "DeletionProtection": False,
+        **settings_table.parameters(Call.RESTORE, wanted),
+    }
+
+
+def _source_parameters(plan: Plan) -> Parameters:
+    source = plan.source_cluster
+    if source is None:
+        return {
+            "SnapshotIdentifier": plan.snapshot_to_restore,
+            "Engine": plan.engine,
+            # Left out, it is the engine's default version in the region, not the snapshot's.
+            "EngineVersion": plan.restored_version,
+        }
+    name, value = ("DbClusterResourceId", source.resource_id) if source.deleted else ("DBClusterIdentifier", source.arn)
+    which: Parameters = {f"Source{name}": value}
+    if source.restore_to is None:
+        which["UseLatestRestorableTime"] = True
+    else:
+        which["RestoreToTime"] = parse_time(source.restore_to)
+    return {**which, "RestoreType": "copy-on-write" if plan.source_kind is SourceKind.CLONE else "full-copy"}
+
+
+def _upgrades_family(plan: Plan) -> bool:
+    """Until the upgrade in place the parameter groups of the request do not fit."""
+    return plan.upgrades_in_place and plan.major_upgrade
+
+
+def upgrade_parameters(request: Request, plan: Plan) -> Parameters:
+    """For the ModifyDBCluster that upgrades the engine in place."""
+    if not plan.major_upgrade:
+        return {"EngineVersion": plan.engine_version}
+    # Default groups follow by themselves; where the request names its own, they come with the upgrade. There is only
+    # the writer then.
+    return _given(
+        EngineVersion=plan.engine_version,
+        AllowMajorVersionUpgrade=True,
+        DBClusterParameterGroupName=request.db_cluster_parameter_group_name,
+        DBInstanceParameterGroupName=wanted_of_instance(request, plan, plan.writer, {}).get("db_parameter_group_name"),
     )
 
 
-def configure_parameters(request: Request, cluster: Described, *, secret_key: str) -> Parameters:
+def configure_parameters(wanted: Mapping[str, Any], cluster: Described, *, secret_key: str) -> Parameters:
     """For ModifyDBCluster: what a restore cannot set and differs from what is described; empty if nothing does."""
-    wanted: Parameters = _given(
-        BackupRetentionPeriod=request.backup_retention_period,
-        PreferredBackupWindow=request.preferred_backup_window,
-        PreferredMaintenanceWindow=request.preferred_maintenance_window,
-    )
-    changes = {name: value for name, value in wanted.items() if cluster.get(name) != value}
+    changes = settings_table.changes(wanted, cluster)
     if not cluster.get("MasterUserSecret"):
         # The restored password is whatever it was at the source; a managed secret is never restored. Where one is
         # there already (an earlier try), its key cannot be given again (BC:ModifyDBCluster MasterUserSecretKmsKeyId).
@@ -101,18 +165,17 @@ def configure_parameters(request: Request, cluster: Described, *, secret_key: st
 
 def instance_parameters(request: Request, plan: Plan, instance: PlannedInstance, tags: Mapping[str, str]) -> Parameters:
     """For CreateDBInstance: only what an instance has of its own; network, port and encryption are the cluster's."""
-    return _given(
-        DBInstanceIdentifier=instance.identifier,
-        DBClusterIdentifier=plan.target_cluster_id,
-        Engine=plan.engine,
-        DBInstanceClass=instance.instance_class,
-        DBParameterGroupName=request.db_parameter_group_name,
-        PromotionTier=instance.promotion_tier,
-        AutoMinorVersionUpgrade=request.auto_minor_version_upgrade,
+    wanted = wanted_of_instance(request, plan, instance, tags)
+    if _upgrades_family(plan) and instance.role == "writer":
+        wanted.pop("db_parameter_group_name", None)
+    return {
+        "DBInstanceIdentifier": instance.identifier,
+        "DBClusterIdentifier": plan.target_cluster_id,
+        "Engine": plan.engine,
         # Left out, it depends on whether the VPC has an internet gateway.
-        PubliclyAccessible=False,
-        Tags=names.tag_list(tags),
-    )
+        "PubliclyAccessible": False,
+        **settings_table.parameters(Call.CREATE, wanted),
+    }
 
 
 def _given(**parameters: Any) -> Parameters:
@@ -128,6 +191,29 @@ def refuse_another(record: Record, cluster: Described) -> None:
     known = record.resource("db-cluster", name)
     if known and known.resource_id and cluster.get("DbClusterResourceId") != known.resource_id:
         raise ResourceVanished(f"{name} is another cluster now than the one that was restored")
+
+
+def glance(record: Record, phase: WaitPhase, listed: Mapping[str, str]) -> Readiness | None:
+    """PENDING when all that a phase waits for is listed as being on its way; else None: it must be looked at.
+
+    By resource id: another cluster that has taken the name over is not the one that is waited for.
+    """
+    plan, kind, waited = record.planned, "db-cluster", [record.planned.target_cluster_id]
+    if phase in {"writer", "readers"}:
+        kind, waited = "db-instance", [instance.identifier for instance in plan.of_role(phase)]
+    resources = {name: record.resource(kind, name) for name in waited}
+    return readiness.under_way(
+        {name: listed.get(resource.resource_id or "") if resource else None for name, resource in resources.items()}
+    )
+
+
+def refuse_old_sdk(aurora: Aurora, record: Record, tags: Mapping[str, str]) -> None:
+    """Refuse, before anything is made, a setting that the function's SDK cannot give in any later call either."""
+    request, plan = record.wanted, record.planned
+    aurora.left_for_modify(restore_operation(plan), restore_parameters(request, plan, tags))
+    aurora.known("ModifyDBCluster", settings_table.parameters(Call.MODIFY, wanted_settings(request, plan, tags)))
+    for instance in plan.instances:
+        aurora.known("CreateDBInstance", instance_parameters(request, plan, instance, tags))
 
 
 class Aurora:
@@ -168,18 +254,33 @@ class Aurora:
         )
         return {instance["DBInstanceIdentifier"]: instance for page in pages for instance in page["DBInstances"]}
 
-    def observe(self, phase: WaitPhase, plan: Plan, *, seen: bool) -> tuple[Readiness, Described | None]:
-        """The state of what a phase waits for, with the cluster as described."""
+    def custom_endpoints(self, cluster_identifier: str) -> list[Described]:
+        """The cluster's custom endpoints; its own two are left out."""
+        pages = self._rds.get_paginator("describe_db_cluster_endpoints").paginate(
+            DBClusterIdentifier=cluster_identifier
+        )
+        found: list[Described] = [endpoint for page in pages for endpoint in page["DBClusterEndpoints"]]
+        return [endpoint for endpoint in found if endpoint.get("EndpointType") == "CUSTOM"]
+
+    def observe(
+        self, phase: WaitPhase, plan: Plan, *, seen: bool, data_api: bool = False
+    ) -> tuple[Readiness, Described | None]:
+        """The state of what a phase waits for, with the cluster as described; ``data_api`` is to be on in the end."""
         cluster = self.cluster(plan.target_cluster_id)
         if phase == "cluster":
             return readiness.cluster_restored(cluster, seen=seen), cluster
         if phase == "configure":
             return readiness.cluster_configured(cluster, seen=True), cluster
+        if phase == "complete":
+            endpoints = self.custom_endpoints(plan.target_cluster_id) if cluster else ()
+            return readiness.cluster_completed(cluster, endpoints, data_api=data_api), cluster
         whole = readiness.cluster_restored(cluster, seen=True)
         if whole.state is readiness.State.FAILED:
             return whole, cluster
+        if phase == "readers" and not plan.readers:
+            return readiness.all_ready([]), cluster
         found = self.instances(plan.target_cluster_id)
-        if phase == "writer":
+        if phase in {"writer", "upgrade"}:
             return readiness.writer_ready(found.get(plan.writer.identifier), cluster, seen=seen), cluster
         judged = [readiness.instance_ready(found.get(reader.identifier), cluster, seen=seen) for reader in plan.readers]
         return readiness.all_ready(judged), cluster
@@ -189,12 +290,18 @@ class Aurora:
     def ensure_cluster(self, parameters: Parameters, record: Record) -> Described:
         """The restored cluster, begun now or by an earlier try of this operation."""
         identifier = parameters["DBClusterIdentifier"]
-        accepted, _ = self.by_model("RestoreDBClusterFromSnapshot", parameters)
+        operation = restore_operation(record.planned)
+        accepted, _ = self.by_model(operation, parameters)
+        restore: Callable[..., Any] = (
+            self._rds.restore_db_cluster_from_snapshot
+            if record.planned.source_cluster is None
+            else self._rds.restore_db_cluster_to_point_in_time
+        )
         return _ensure(
             f"cluster {identifier}",
             record,
             look=lambda: self.cluster(identifier),
-            create=lambda: self._rds.restore_db_cluster_from_snapshot(**accepted)["DBCluster"],
+            create=lambda: restore(**accepted)["DBCluster"],
             exists="DBClusterAlreadyExists",
         )
 
@@ -208,6 +315,73 @@ class Aurora:
             create=lambda: self._rds.create_db_instance(**parameters)["DBInstance"],
             exists="DBInstanceAlreadyExists",
         )
+
+    def ensure_role(self, cluster: Described, role: AssociatedRole) -> str:
+        """Associate a role with the cluster, unless it is."""
+        wanted = (role.role_arn, role.feature_name or "")
+        there = {(one.get("RoleArn"), one.get("FeatureName") or "") for one in cluster.get("AssociatedRoles") or ()}
+        if wanted not in there:
+            feature = {"FeatureName": role.feature_name} if role.feature_name else {}
+            try:
+                self._rds.add_role_to_db_cluster(
+                    DBClusterIdentifier=cluster["DBClusterIdentifier"], RoleArn=role.role_arn, **feature
+                )
+            except ClientError as error:
+                if wire_code(error) != "DBClusterRoleAlreadyExists":
+                    raise
+        return role.role_arn
+
+    def ensure_http_endpoint(self, cluster: Described) -> bool:
+        """Switch the Data API on, unless it is; for provisioned and Serverless v2 clusters no Modify does that."""
+        if not cluster.get("HttpEndpointEnabled"):
+            self._rds.enable_http_endpoint(ResourceArn=cluster["DBClusterArn"])
+        return True
+
+    def ensure_custom_endpoint(
+        self, cluster: Described, endpoint: CustomEndpoint, members: Sequence[str], tags: Mapping[str, str]
+    ) -> str:
+        """Create the endpoint, unless the cluster has it. ``members`` are the instances in the order of the plan."""
+        name, identifier = endpoint.db_cluster_endpoint_identifier.lower(), cluster["DBClusterIdentifier"]
+
+        def there() -> bool:
+            return any(one.get("DBClusterEndpointIdentifier") == name for one in self.custom_endpoints(identifier))
+
+        if not there():
+            listed = {
+                member: [members[place - 1] for place in places]
+                for member, places in (
+                    ("StaticMembers", endpoint.static_members),
+                    ("ExcludedMembers", endpoint.excluded_members),
+                )
+                if places
+            }
+            try:
+                self._rds.create_db_cluster_endpoint(
+                    DBClusterIdentifier=identifier,
+                    DBClusterEndpointIdentifier=name,
+                    EndpointType=endpoint.endpoint_type,
+                    Tags=names.tag_list(tags),
+                    **listed,
+                )
+            except ClientError as error:
+                if wire_code(error) != "DBClusterEndpointAlreadyExists":
+                    raise
+                if not there():
+                    raise TargetExists(
+                        f"A custom endpoint {name} exists, of another cluster than {identifier}",
+                        field="custom_endpoints",
+                        remedy="Choose another db_cluster_endpoint_identifier: it is unique in account and region.",
+                    ) from error
+        return name
+
+    def reboot(self, identifier: str) -> None:
+        """Reboot an instance, for parameters that wait for it."""
+        self._rds.reboot_db_instance(DBInstanceIdentifier=identifier)
+
+    def shown_members(self, operation: str, part: str) -> frozenset[str]:
+        """The members of what a describe shows that this SDK knows; it drops the others."""
+        shape: Any = self._rds.meta.service_model.operation_model(operation).output_shape
+        return frozenset(shape.members[part].member.members)
 
     def modify(self, identifier: str, changes: Parameters) -> Described:
         """Change the cluster at once; left to the maintenance window, a new password would silently be queued."""
@@ -225,13 +399,17 @@ class Aurora:
         accepted = {name: value for name, value in parameters.items() if name in known}
         return accepted, {name: value for name, value in parameters.items() if name not in known}
 
-    def left_for_modify(self, restore: Parameters) -> Parameters:
+    def left_for_modify(self, operation: str, restore: Parameters) -> Parameters:
         """Restore parameters that this SDK can only set by ModifyDBCluster; refused if it cannot do that either."""
-        _, unknown = self.by_model("RestoreDBClusterFromSnapshot", restore)
-        accepted, lost = self.by_model("ModifyDBCluster", unknown)
-        if lost:
+        _, unknown = self.by_model(operation, restore)
+        return self.known("ModifyDBCluster", unknown)
+
+    def known(self, operation: str, parameters: Parameters) -> Parameters:
+        """The parameters of a call, refused clearly if this SDK does not know one of them."""
+        accepted, unknown = self.by_model(operation, parameters)
+        if unknown:
             raise ConfigurationInvalid(
-                f"The function's SDK is too old for {', '.join(sorted(lost))}",
+                f"The function's SDK is too old for {', '.join(sorted(unknown))} of {operation}",
                 remedy="Choose a newer Lambda runtime, or a package that brings its own boto3.",
             )
         return accepted

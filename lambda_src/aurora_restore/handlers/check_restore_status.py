@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from aurora_restore import events, observation
-from aurora_restore.engine.aurora import Aurora, refuse_another
-from aurora_restore.errors import ClusterFailed, InstanceFailed, OperationTimeout, ResourceVanished, RestoreError
-from aurora_restore.model import ClusterFacts, Record, WaitPhase, parse_time
+from aurora_restore import events, observation, readiness
+from aurora_restore.engine.aurora import Aurora, glance, refuse_another
+from aurora_restore.errors import (
+    ClusterFailed,
+    InstanceFailed,
+    OperationTimeout,
+    ResourceVanished,
+    RestoreError,
+    VersionMismatch,
+)
+from aurora_restore.fleet import Kind
+from aurora_restore.model import REBOOTS, ClusterFacts, PhaseTiming, Record, WaitPhase, parse_time
 from aurora_restore.observation import Watch
-from aurora_restore.readiness import NOT_FOUND, Described, Readiness
+from aurora_restore.readiness import NOT_FOUND, Described, Readiness, State
 from aurora_restore.runtime import StepContext, Verdict, step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DEADLINE_OF: Mapping[str, str] = {"writer": "instance", "readers": "instance"}
+_DEADLINE_OF: Mapping[str, str] = {
+    "writer": "instance",
+    "upgrade": "instance",
+    "readers": "instance",
+    "complete": "configure",
+}
+_SHARES_WITH: Mapping[str, str] = {"upgrade": "writer", "complete": "configure"}
+"""Phases that have what another one has left of its deadline, as where the restore itself does the same."""
+_VERSIONED: Final = frozenset({"writer", "upgrade"})
+"""Phases after which cluster and writer run the version that the plan has for them."""
 
 
 @step(audited=False)
@@ -24,24 +41,75 @@ def handler(ctx: StepContext) -> Verdict:
     """One look. The record is written only when what is seen has changed."""
     phase: WaitPhase = ctx.event["phase"]
     plan = ctx.record.planned
-    judged, cluster = Aurora(ctx.aws.rds).observe(phase, plan, seen=observation.begun(ctx, phase).seen)
+    before = observation.begun(ctx, phase)
+    used = _used(ctx, phase)
+    deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)] - used
+    if phase == "complete":  # that the configuration took long is no reason to fail what was asked for beside it
+        deadline = max(deadline, ctx.settings.wait_cap_seconds)
+    aurora = Aurora(ctx.aws.rds)
+    judged, cluster = _look(ctx, aurora, phase, before, deadline)
     if cluster:
         refuse_another(ctx.record, cluster)
+    mismatches: list[str] = []
+    if cluster and judged.state is State.READY and phase in _VERSIONED:
+        planned = plan.restored_version if phase == "writer" else plan.engine_version
+        mismatches = readiness.version_problems(planned, cluster, aurora.instances(plan.target_cluster_id))
+        if phase == "upgrade":
+            judged = readiness.upgraded(judged, mismatches, before.elapsed(ctx.now))
 
     def ready(record: Record) -> Record:
         return replace(record, cluster=_facts(cluster)) if cluster else record
 
-    deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)]
     watch = Watch(
         phase=phase,
         kind=phase,
         deadline=deadline,
+        used=used,
         failed=lambda judged: _failed(ctx, phase, judged),
         timed_out=lambda judged: _timed_out(ctx, phase, judged, deadline),
         expected=plan.expected_seconds.get(phase),
         when_ready=ready,
     )
-    return observation.verdict(ctx, watch, judged)
+    seen = observation.verdict(ctx, watch, judged)
+    if seen["state"] == State.READY.value:
+        _refuse_silent_failures(ctx, phase, before, mismatches)
+    # An instance is rebooted once: one that still waits for it afterwards is waited for, up to the deadline.
+    if set(judged.reboots) - ctx.record.results.get(REBOOTS, {}).keys():
+        return {**seen, "state": "REBOOT"}
+    return seen
+
+
+def _refuse_silent_failures(ctx: StepContext, phase: str, timing: PhaseTiming, mismatches: list[str]) -> None:
+    """What RDS describes is good: fail all the same if the version is not, or an event tells of a failure."""
+    sources = events.of_phase(ctx.record.planned, phase)
+    found = events.since(ctx.aws.rds, sources, parse_time(timing.started_at), ctx.now)
+    details = {"phase": phase, "events": found}
+    if mismatches:
+        raise VersionMismatch(f"{'; '.join(mismatches)}.{events.told(found)}", details=details)
+    if silent := readiness.silent_failures(event["message"] for event in found):
+        kind: type[RestoreError] = InstanceFailed if phase == "readers" else ClusterFailed
+        raise kind(f"RDS tells of a failure that no status shows: {' | '.join(silent)}", details=details)
+
+
+def _used(ctx: StepContext, phase: str) -> int:
+    """Seconds of its deadline that the phase before has used."""
+    before = ctx.record.timings.get(_SHARES_WITH.get(phase, ""))
+    if before is None or before.ready_at is None:
+        return 0
+    return round(before.elapsed(parse_time(before.ready_at)))
+
+
+def _look(
+    ctx: StepContext, aurora: Aurora, phase: WaitPhase, before: PhaseTiming, deadline: int
+) -> tuple[Readiness, Described | None]:
+    """By the list that all operations share, as long as that says "not yet"; else, and at the deadline, by its own."""
+    if before.elapsed(ctx.now) < deadline:
+        kind: Kind = "db-instance" if phase in {"writer", "readers"} else "db-cluster"
+        listed = ctx.listings.under_way(kind, since=parse_time(before.started_at))
+        if judged := glance(ctx.record, phase, listed):
+            return judged, None
+    data_api = bool(ctx.record.wanted.enable_http_endpoint)
+    return aurora.observe(phase, ctx.record.planned, seen=before.seen, data_api=data_api)
 
 
 def _facts(cluster: Described) -> ClusterFacts:

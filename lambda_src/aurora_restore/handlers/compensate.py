@@ -7,6 +7,7 @@ from typing import Any
 from aurora_restore import compensation, outcome, waits
 from aurora_restore.copying import Copying
 from aurora_restore.engine.aurora import Aurora
+from aurora_restore.engine.autoscaling import Autoscaling
 from aurora_restore.errors import failure_of
 from aurora_restore.model import Record, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, logger, step
@@ -42,7 +43,9 @@ def _record_failure(ctx: StepContext, record: Record) -> Record:
 
 def _clean_up(ctx: StepContext, record: Record, policy: str, started_at: str) -> Verdict:
     elapsed = max(0.0, (ctx.now - parse_time(started_at)).total_seconds())
-    swept = compensation.sweep(Aurora(ctx.aws.rds), Copying(ctx), record, elapsed=elapsed)
+    swept = compensation.sweep(
+        Aurora(ctx.aws.rds), lambda: Autoscaling(ctx.aws.autoscaling), Copying(ctx), record, elapsed=elapsed
+    )
     deadline = ctx.settings.deadlines["compensate"]
     late = bool(swept.pending) and elapsed >= deadline
     done = late or not swept.pending

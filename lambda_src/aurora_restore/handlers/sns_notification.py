@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aurora_restore import metrics, notification, outcome
+from aurora_restore import history, metrics, notification, outcome
 from aurora_restore.errors import Failure, RestoreError, failure_of, translate
 from aurora_restore.model import Record, Status, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, logger, step
@@ -37,8 +37,17 @@ def _notify_success(ctx: StepContext) -> Verdict:
             {"warnings": list(warnings)},
         )
         metrics.succeeded(ctx.settings.deployment, _duration(ctx, record), ctx.now)
+        _learn(ctx, record)
     problem = _publish(ctx, record, None)
     return {"status": Status.SUCCEEDED.value, "notified": problem is None}
+
+
+def _learn(ctx: StepContext, record: Record) -> None:
+    """What the operation took is expected of the next one; that it cannot be saved is worth no failure."""
+    try:
+        history.learn(ctx.aws.dynamodb, ctx.settings.state_table, record)
+    except (RestoreError, BotoCoreError, KeyError, ValueError) as error:  # the last two: an item that is not ours
+        logger.warning("durations_not_learned", extra={"reason": str(error)})
 
 
 def _warnings(ctx: StepContext) -> tuple[str, ...]:
