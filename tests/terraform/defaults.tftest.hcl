@@ -166,7 +166,7 @@ run "state_machine" {
 
   # In case every phase lasts to its deadline: Step Functions ends an execution at 25,000 history events.
   assert {
-    condition     = local.most_history_events > 24000 && local.most_history_events <= 25000
+    condition     = local.most_history_events > 22000 && local.most_history_events <= 25000
     error_message = "The default deadlines fit into an execution's history."
   }
 }
