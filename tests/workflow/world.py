@@ -154,6 +154,8 @@ class World:
 
 def _holds(item: dict[str, Any]) -> bool:
     """A lane that is held or waited for; a copy or share that is owned, or stays without having been asked to."""
+    if item["operation_id"].startswith(("turns#", "listing#", "stats#")):
+        return False  # the deployment's own: whose turn it is, what is under way, what was learned
     if item["operation_id"].startswith("lane#"):
         return bool(item.get("holders") or item.get("waiting"))
     return bool(item.get("owners")) or not (item.get("expires_at") or item.get("kept"))
