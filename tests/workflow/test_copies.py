@@ -27,12 +27,12 @@ def succeeded(execution: Execution) -> dict[str, Any]:
     return execution.record
 
 
-def until(condition: Any, seconds: float = 60) -> Any:
+def until(condition: Any, seconds: float = 60, pause: float = 0.02) -> Any:
     """Wait, in real time, for something to become true; returns it."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+        time.sleep(pause)
     return found
 
 
@@ -261,7 +261,7 @@ def test_without_reuse_each_operation_has_its_own_copy(cross_account: Deployment
 def test_the_sixth_copy_waits_for_a_lane_visibly_and_cheaply(
     cross_account: Deployment, world: World, targets: Any
 ) -> None:
-    arns = [world.snapshot(*ELSEWHERE, "manual", "customer", 2000) for _ in range(7)]
+    arns = [world.snapshot(*ELSEWHERE, "manual", "customer", 600) for _ in range(7)]
     runs = [cross_account.start({"snapshot_identifier": arn, "target_cluster_id": targets()}) for arn in arns]
     ids = [run.rsplit(":", 1)[1] for run in runs]
     most, queued = 0, set()
@@ -276,7 +276,7 @@ def test_the_sixth_copy_waits_for_a_lane_visibly_and_cheaply(
         states = cross_account.client("stepfunctions")
         return all(states.describe_execution(executionArn=run)["status"] != "RUNNING" for run in runs)
 
-    until(ended, 240)
+    until(ended, 240, pause=0.5)
     executions = [cross_account.wait(run) for run in runs]
     for execution in executions:
         succeeded(execution)

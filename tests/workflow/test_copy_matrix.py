@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from sandbox.rds.timings import Timings
+from sandbox.server import Sandbox
 from tests.workflow.cross_account import ACCOUNT, REGION, SOURCE_ACCOUNT, SOURCE_REGION
 from tests.workflow.support import Deployment, assert_audited
 from tests.workflow.world import KEYS, KINDS, KeyKind, Kind, World, seconds
@@ -35,6 +39,17 @@ def fewest(place: tuple[str, str], kind: Kind, key: KeyKind) -> int:
     if place == OTHER and kind == "manual" and key in {"customer", "none"}:
         return 0  # shared, and restored directly
     return 1  # into the target's region, or to a manual snapshot under a key that can be shared
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_on_an_ordinary_day(sandbox: Sandbox) -> Iterator[None]:
+    """Durations of a small cluster on AWS, since they are what is documented."""
+    before = asdict(sandbox.rds.timings)
+    for name, value in asdict(Timings()).items():
+        setattr(sandbox.rds.timings, name, value)
+    yield
+    for name, value in before.items():
+        setattr(sandbox.rds.timings, name, value)
 
 
 ROWS = [(place, kind, key) for place in WHERE for kind in KINDS for key in KEYS]
@@ -64,7 +79,7 @@ def test_the_fewest_copies_and_nothing_left(
 
 
 def _assert_documented(place: tuple[str, str], kind: Kind, key: KeyKind, hops: int, took: float) -> None:
-    """The document's row says the same: copies to the number, minutes within a tenth (the waits are adaptive)."""
+    """The document's row says the same: copies to the number, minutes within a fifth (waits learn from what was)."""
     start = f"| {kind} | {key} | {WHERE[place]} |"
     row = f"{start} {hops} | {round(took / 60)} min | nothing |"
     text = DOCUMENT.read_text(encoding="utf-8")
@@ -81,4 +96,4 @@ def _assert_documented(place: tuple[str, str], kind: Kind, key: KeyKind, hops: i
     found = re.fullmatch(re.escape(start) + r" (\d+) \| (\d+) min \| nothing \|", documented)
     assert found, f"docs/implementation.md has no row {start}"
     assert int(found[1]) == hops
-    assert int(found[2]) * 60 == pytest.approx(took, rel=0.1, abs=60)
+    assert int(found[2]) * 60 == pytest.approx(took, rel=0.2, abs=60)
