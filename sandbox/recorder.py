@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Enough for a long test session; the oldest fall out.
 _KEPT = 50_000
+_ITEMS = frozenset({"ExpressionAttributeValues", "Item", "RequestItems", "TransactItems"})
 _LONGEST_BLOB = 4096
 _SECRETS = {"MasterUserPassword", "Plaintext", "SecretBinary", "SecretString"}
 
@@ -87,7 +88,7 @@ class Recorder:
             principal=call.principal.arn,
             service=call.service,
             operation=call.operation,
-            params=_presentable(call.params),
+            params=_presentable(_without_items(call)),
             error=error,
             message=message,
         )
@@ -186,6 +187,13 @@ def _read_emf(account: str, region: str, document: Mapping[str, Any], now: datet
                     for value in (values if isinstance(values, list) else [values])
                 )
     return metrics
+
+
+def _without_items(call: Call) -> Mapping[str, Any]:
+    """The parameters, but for what is written to tables: that is large, called often, and to be read in the tables."""
+    if call.service != "dynamodb":
+        return call.params
+    return {name: value for name, value in call.params.items() if name not in _ITEMS}
 
 
 def _presentable(value: Any) -> Any:
