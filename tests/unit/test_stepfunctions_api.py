@@ -370,6 +370,7 @@ def wire(sfn: Harness, laps: int = 3) -> list[tuple[str, str]]:
         "operation_id": "op", "target_cluster_id": "t", "engine": "aurora-mysql", "database_phase": True, "readers": 1,
         "status": "IN_PROGRESS", "phase": "SnapshotCheck",
         "mode": "restore", "copies_needed": False, "copies": [], "report": {},
+        "wait_seconds": 0, "completes": False, "upgrade_needed": False,
     }  # fmt: skip
     answers: dict[str, Any] = {
         "snapshot_check": operation,
@@ -377,7 +378,10 @@ def wire(sfn: Harness, laps: int = 3) -> list[tuple[str, str]]:
         "compensate": observe,
         "sns_notification": {"error": "ARP-X-001", "cause": "because", "operation_id": "op", "step": "x"},
     }  # fmt: skip
-    names = ("restore_snapshot", "configure_cluster", "create_instances", "setup_db_users", "verify_restore", "cleanup")
+    names = (
+        "restore_snapshot", "configure_cluster", "create_instances", "check_settings", "setup_db_users", "verify_restore",
+        "cleanup",
+    )  # fmt: skip
     for name in (*answers, *names):
         sfn.functions.handlers[name] = note(name, answers.get(name, {"operation_id": "op", "step": "x"}))
     return seen
@@ -409,7 +413,9 @@ def test_the_pipeline_compensates_and_fails(sfn: Harness) -> None:
 def test_the_pipeline_refuses_a_duplicate_without_touching_anything(sfn: Harness) -> None:
     seen = wire(sfn)
 
-    def refuse(_: Any) -> None:
+    def refuse(event: Any) -> dict[str, Any]:
+        if event["step"] == "TakeTurn":
+            return {"wait_seconds": 0}
         raise FunctionError("DuplicateOperation", "it runs already")
 
     sfn.functions.handlers["snapshot_check"] = refuse
@@ -459,7 +465,7 @@ def test_the_pipeline_copies_waits_for_a_lane_and_restores(sfn: Harness) -> None
     assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
     start, look = ("copy_snapshot", "StartCopy"), ("check_copy_status", "ObserveCopy")
     assert seen[: seen.index(("restore_snapshot", "RestoreCluster"))] == [
-        ("snapshot_check", "SnapshotCheck"), ("copy_snapshot", "PrepareCopies"),
+        ("snapshot_check", "TakeTurn"), ("snapshot_check", "SnapshotCheck"), ("copy_snapshot", "PrepareCopies"),
         start, ("copy_snapshot", "WaitForLane"), start, start, look, look, look, ("copy_snapshot", "FinishCopy"),
     ]  # fmt: skip
 
@@ -484,4 +490,4 @@ def test_a_plan_is_the_executions_output(sfn: Harness) -> None:
     seen = copying(sfn, starts=[], mode="plan")
     execution = sfn.run(pipeline(), {})
     assert (execution.status, json.loads(execution.output or "")) == ("SUCCEEDED", {"steps": ["read me"]})
-    assert [name for name, _ in seen] == ["snapshot_check"]
+    assert [name for name, _ in seen] == ["snapshot_check"] * 2, "its turn and the check"
