@@ -379,8 +379,8 @@ def wire(sfn: Harness, laps: int = 3) -> list[tuple[str, str]]:
         "sns_notification": {"error": "ARP-X-001", "cause": "because", "operation_id": "op", "step": "x"},
     }  # fmt: skip
     names = (
-        "restore_snapshot", "configure_cluster", "create_instances", "check_settings", "setup_db_users", "verify_restore",
-        "cleanup",
+        "restore_snapshot", "configure_cluster", "create_instances", "check_settings", "setup_db_users",
+        "verify_restore", "cleanup",
     )  # fmt: skip
     for name in (*answers, *names):
         sfn.functions.handlers[name] = note(name, answers.get(name, {"operation_id": "op", "step": "x"}))
