@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
@@ -14,12 +15,20 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+import botocore.session
+import moto.core.utils
 from moto.awslambda.models import LambdaFunction
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
+from moto.core.common_models import BaseModel
 from moto.core.responses import ActionResult, BaseResponse
+from moto.core.serialize import BaseJSONSerializer
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.iam.access_control import PermissionResult
+from moto.iam.models import IAMBackend
 from moto.kms.models import Grant, Key, KmsBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.exceptions import MissingBucket
@@ -392,6 +401,11 @@ def _missing_role(arn: str) -> str | None:
 
 # ---- patches
 
+# A session has a loader of its own, which reads its service models (RDS: a megabyte of JSON) itself; moto makes one for
+# each service. All of them read the same files: they share one.
+for _module in (botocore.session, moto.core.utils):
+    vars(_module)["create_loader"] = functools.cache(vars(_module)["create_loader"])
+
 
 def _replace(owner: type, name: str) -> Callable[[Callable[..., Any]], None]:
     """Put a function in the place of a method of moto's; it gets the method itself as its first argument."""
@@ -408,11 +422,28 @@ def _replace(owner: type, name: str) -> Callable[[Callable[..., Any]], None]:
     return decorate
 
 
+@_replace(BaseModel, "__new__")
+def _(_: Any, cls: type, *__: Any, **___: Any) -> Any:
+    # For its dashboard moto keeps every object that there ever was, each item read from a table among them.
+    return object.__new__(cls)
+
+
 @_replace(BaseResponse, "get_region_from_url")
 def _(original: Callable[..., str], self: Any, request: Any, full_url: str) -> str:
     # moto prefers what it finds in the User-Agent to the credential scope, and defaults to us-east-1. What does not
     # come through the gateway (moto used by itself in the same process) stays moto's.
     return getattr(request, "environ", {}).get(_REGION) or original(self, request, full_url)
+
+
+@_replace(IAMBackend, "_init_aws_policies")
+def _(original: Callable[..., list[Any]], self: Any) -> list[Any]:
+    # moto parses all of AWS's managed policies for each account anew. An account's own is only what hangs on them.
+    if not _MANAGED_POLICIES:
+        _MANAGED_POLICIES.extend(original(self))
+    return [copy.copy(policy) for policy in _MANAGED_POLICIES]
+
+
+_MANAGED_POLICIES: list[Any] = []
 
 
 @_replace(FakeBucket, "get_permission")
@@ -471,6 +502,53 @@ def _(_: Callable[..., Any], self: Any) -> Any:
     # moto pages at 10 tags "to make testing easier"; terraform-provider-aws reads one page, so that a table with more
     # tags would show a change in every plan.
     return ActionResult({"Tags": self.dynamodb_backend.list_tags_of_resource(self.body["ResourceArn"])})
+
+
+@_replace(BaseJSONSerializer, "_serialize_type_structure")
+def _(original: Callable[..., None], self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+    # moto looks for each of an AttributeValue's ten members, under several names: three quarters of a read's time.
+    # What it looks in is DynamoDB's JSON already, but for binary values.
+    if shape.name == "AttributeValue" and key:
+        members = value.to_regular_json() if isinstance(value, DynamoType) else value
+        if not _has_bytes(members):
+            serialized[key] = members
+            return
+    original(self, serialized, value, shape, key)
+
+
+def _has_bytes(members: dict[str, Any]) -> bool:
+    [(kind, value)] = members.items()
+    if kind == "M":
+        return any(map(_has_bytes, value.values()))
+    return any(map(_has_bytes, value)) if kind == "L" else kind in ("B", "BS")
+
+
+@_replace(DynamoDBBackend, "transact_write_items")
+def _(original: Callable[..., None], self: Any, transact_items: list[dict[str, Any]]) -> None:
+    # moto copies all of a table's items before a transaction, for the case that it fails: ever slower as a table grows.
+    # Enough are those that it is about to change.
+    before = []
+    for item in transact_items:
+        for action in item.values():
+            table = self.tables.get(action.get("TableName"))
+            given = action.get("Key", action.get("Item", {}))
+            if table is not None and table.hash_key_attr in given:
+                hash_key = DynamoType(given[table.hash_key_attr])
+                range_key = DynamoType(given[table.range_key_attr]) if table.range_key_attr in given else None
+                before.append((table, hash_key, range_key, copy.deepcopy(table.get_item(hash_key, range_key))))
+    try:
+        original(self, transact_items)
+    except Exception:
+        for table, hash_key, range_key, found in before:
+            table.delete_item(hash_key, range_key)
+            if found is not None and range_key is not None:
+                table.items[hash_key][range_key] = found
+            elif found is not None:
+                table.items[hash_key] = found
+        raise
+
+
+Table.__deepcopy__ = lambda self, _: self  # type: ignore[attr-defined]  # with that, moto's copy has nothing to do
 
 
 @_replace(Key, "__init__")

@@ -100,7 +100,9 @@ class MariaDb:
     def initialise(self, data: Path) -> None:
         """Make an empty data directory; its passwordless root users are gone after base_sql."""
         options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", "--force"]
-        run([str(self._install), "--no-defaults", f"--datadir={data}", *options, *_INNODB], self.user, data)
+        # A server that starts removes temporary tables from its directory for them: in /tmp, also those of others.
+        places = [f"--datadir={data}", f"--tmpdir={data}"]
+        run([str(self._install), "--no-defaults", *places, *options, *_INNODB], self.user, data)
 
     def base_sql(self) -> Sequence[str]:
         """Make rdsadmin the only administrator, and what Aurora has: rds_superuser_role, mysql.rds_kill."""

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from moto import mock_aws
 
+import sandbox.moto_support  # noqa: F401  # moto as the sandbox mends it
 from tests.unit.core_support import REGION, settings
 
 if TYPE_CHECKING:

@@ -105,7 +105,7 @@ def mariadb(*, tls: bool = True) -> Iterator[Server]:
     """MariaDB with TLS, the databases shop and stock, and a master as Aurora's."""
     with _folder("mysql") as (folder, own, as_user):
         ca_pem, port, data = certificates(folder), _free_port(), folder / "data"
-        install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
+        install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--tmpdir={folder}", "--skip-test-db"]
         _run([*as_user, *install, "--auth-root-authentication-method=normal"])
         own()
         command = [

@@ -14,9 +14,13 @@ from botocore.exceptions import ClientError
 from sandbox import moto_support
 from sandbox.recorder import Metric
 from sandbox.server import Sandbox
+from tests.unit.core_support import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 ACCOUNT, OTHER, REGION = "111122223333", "444455556666", "eu-west-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/function"
@@ -497,3 +501,59 @@ def test_the_wire_takes_what_restores_and_features_need(sandbox: Sandbox) -> Non
     )
     assert endpoint["CustomEndpointType"] == "READER"
     assert len(rds.describe_db_cluster_endpoints(DBClusterIdentifier="wire")["DBClusterEndpoints"]) == 3
+
+
+# ---- DynamoDB's tables
+
+
+def test_a_transaction_that_fails_leaves_everything_as_it_was(tables: DynamoDBClient) -> None:
+    state, audit = settings().state_table, settings().audit_table
+    there = {"operation_id": {"S": "there"}, "n": {"N": "1"}, "list": {"L": [{"S": "a"}]}}
+    event = {"operation_id": {"S": "there"}, "event_id": {"S": "1"}, "text": {"S": "old"}}
+    tables.put_item(TableName=state, Item=there)
+    tables.put_item(TableName=audit, Item=event)
+    with pytest.raises(ClientError, match="TransactionCanceledException"):
+        tables.transact_write_items(
+            TransactItems=[
+                {
+                    "Update": {
+                        "TableName": state,
+                        "Key": {"operation_id": {"S": "there"}},
+                        "UpdateExpression": "SET n = :two, #l[0] = :two",
+                        "ExpressionAttributeNames": {"#l": "list"},
+                        "ExpressionAttributeValues": {":two": {"N": "2"}},
+                    }
+                },
+                {"Put": {"TableName": state, "Item": {"operation_id": {"S": "new"}}}},
+                {"Delete": {"TableName": audit, "Key": {name: event[name] for name in ("operation_id", "event_id")}}},
+                {
+                    "Update": {
+                        "TableName": audit,
+                        "Key": {"operation_id": {"S": "there"}, "event_id": {"S": "2"}},
+                        "UpdateExpression": "SET #t = :t",
+                        "ExpressionAttributeNames": {"#t": "text"},
+                        "ExpressionAttributeValues": {":t": {"S": "new"}},
+                        "ConditionExpression": "attribute_exists(event_id)",
+                    }
+                },
+            ]
+        )
+    assert tables.scan(TableName=state)["Items"] == [there]
+    assert tables.scan(TableName=audit)["Items"] == [event]
+
+
+def test_an_item_is_read_as_it_was_written(tables: DynamoDBClient) -> None:
+    values: dict[str, AttributeValueTypeDef] = {
+        "string": {"S": ""},
+        "number": {"N": "1.5"},
+        "yes": {"BOOL": True},
+        "none": {"NULL": True},
+        "bytes": {"B": b"\x00\xff"},
+        "names": {"SS": ["a", "b"]},
+        "empty": {"M": {}},
+        "nested": {"M": {"list": {"L": [{"M": {"bytes": {"B": b"\x01"}}}, {"N": "2"}, {"L": []}]}}},
+    }
+    table = settings().state_table
+    tables.put_item(TableName=table, Item={"operation_id": {"S": "op"}, **values})
+    read = tables.get_item(TableName=table, Key={"operation_id": {"S": "op"}})["Item"]
+    assert {name: value for name, value in read.items() if name != "operation_id"} == values

@@ -161,6 +161,7 @@ class Deployment:
             return
         if cluster["DeletionProtection"]:
             rds.modify_db_cluster(DBClusterIdentifier=cluster_id, DeletionProtection=False, ApplyImmediately=True)
+            self.sandbox.clock.advance(600)  # a cluster that is being modified cannot be deleted
         for member in cluster["DBClusterMembers"]:
             rds.delete_db_instance(DBInstanceIdentifier=member["DBInstanceIdentifier"], SkipFinalSnapshot=True)
         rds.delete_db_cluster(DBClusterIdentifier=cluster_id, SkipFinalSnapshot=True)

@@ -33,6 +33,13 @@ GRANTED = (
 
 
 @pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One of its own: what is applied here has the names of the example that other tests share."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def deployment(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> CrossAccount:
     return cross_account.deploy(sandbox, tmp_path_factory.mktemp("cross-account"))
 

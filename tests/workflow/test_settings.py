@@ -142,7 +142,6 @@ def furnished(deployment: Deployment, surroundings: Surroundings) -> Iterator[st
     samples.take_snapshot(rds, name, f"{name}-snapshot")
     yield name
     scaling.deregister_scalable_target(ResourceId=f"cluster:{name}", **TARGET)
-    rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
     deployment.delete_cluster(name)
 
 
