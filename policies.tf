@@ -527,9 +527,16 @@ locals {
       {
         Sid       = "ScaleReaders"
         Effect    = "Allow"
-        Action    = ["application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource"]
+        Action    = ["application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget"]
         Resource  = local.scalable_targets
         Condition = local.scales_readers
+      },
+      {
+        Sid       = "TagScalableTargets" # asked for when one is registered with tags; it knows neither namespace nor dimension
+        Effect    = "Allow"
+        Action    = ["application-autoscaling:TagResource"]
+        Resource  = local.scalable_targets
+        Condition = local.tags_ours
       },
       {
         # Application Auto Scaling tries out, with made-up names and without tags, whether its caller may do what it will do

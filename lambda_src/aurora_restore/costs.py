@@ -74,6 +74,15 @@ def _creation(size_gib: int, seconds: int, storage_type: str) -> CostItem:
 
 def _copy(copy: PlannedCopy, lives_seconds: int, *, kept: bool) -> Iterator[CostItem]:
     size = copy.size_gib
+    if not size:
+        yield CostItem(
+            f"copy {copy.ordinal}",
+            None,
+            f"${SNAPSHOT_PER_GB_MONTH} per GB-month"
+            + (f" and ${TRANSFER_PER_GB} per GB for the transfer" if copy.cross_region else "")
+            + "; RDS does not tell the snapshot's size",
+        )
+        return
     if copy.cross_region:
         yield CostItem(
             f"copy {copy.ordinal}: transfer between regions",

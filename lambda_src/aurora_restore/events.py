@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aurora_restore.errors import RestoreError, translate
 from aurora_restore.model import Plan, PlannedCopy, iso
 from aurora_restore.runtime import logger
 
@@ -35,8 +36,12 @@ def of_copy(copy: PlannedCopy) -> list[Source]:
     return [("db-cluster-snapshot", copy.identifier)]
 
 
-def since(rds: RDSClient, sources: list[Source], began: datetime, now: datetime) -> list[dict[str, str]]:
-    """What RDS said of these since the operation began, newest last."""
+def read(rds: RDSClient, sources: list[Source], began: datetime, now: datetime) -> list[dict[str, str]]:
+    """All that RDS said of these in that time, newest last.
+
+    Raises:
+        RestoreError: they cannot be read.
+    """
     found: list[dict[str, str]] = []
     try:
         for kind, identifier in sources:
@@ -49,9 +54,17 @@ def since(rds: RDSClient, sources: list[Source], began: datetime, now: datetime)
                 for event in page["Events"]
             ]
     except (ClientError, BotoCoreError) as error:
-        # They explain a failure; that they cannot be read must not hide it.
-        logger.warning("events_not_read", extra={"reason": str(error)})
-    return sorted(found, key=lambda event: event["at"])[-NEWEST:]
+        raise translate(error, "rds") from error
+    return sorted(found, key=lambda event: event["at"])
+
+
+def since(rds: RDSClient, sources: list[Source], began: datetime, now: datetime) -> list[dict[str, str]]:
+    """The newest of them, to explain a failure: that they cannot be read must not hide it."""
+    try:
+        return read(rds, sources, began, now)[-NEWEST:]
+    except RestoreError as error:
+        logger.warning("events_not_read", extra={"reason": error.cause})
+        return []
 
 
 def told(events: list[dict[str, str]]) -> str:

@@ -120,9 +120,9 @@ def _copy(aws: Sessions, name: str, target: str, settings: Settings) -> Copied:
         fields["custom_endpoints"] = [_renamed(one, name, target) for one in named]
         renamed = ", ".join(one["db_cluster_endpoint_identifier"] for one in fields["custom_endpoints"])
         notes.append(f"Custom endpoints are unique in account and region; those of {name} are made as {renamed}.")
-    if (key := fields.get("kms_key_id")) and not _is_customers(aws, key):
+    if (key := fields.get("kms_key_id")) and (why_not := _not_to_be_copied(aws, key)):
         del fields["kms_key_id"]
-        notes.append(f"The key of {name} is managed by AWS, and was not copied.")
+        notes.append(f"The key of {name} was not copied: {why_not}.")
     return Copied(name, str(cluster["Engine"]), fields, tuple(notes))
 
 
@@ -141,8 +141,12 @@ def _renamed(endpoint: Mapping[str, Any], source: str, target: str) -> dict[str,
     return {**endpoint, "db_cluster_endpoint_identifier": names.endpoint_identifier(name, source, target)}
 
 
-def _is_customers(aws: Sessions, key: str) -> bool:
+def _not_to_be_copied(aws: Sessions, key: str) -> str | None:
+    """Why a restore is not to be under the key; None where it can be."""
     try:
-        return keys.describe(aws.kms, key).customer_managed
-    except ClientError:
-        return False  # a key that cannot even be described is not one to restore under
+        return None if keys.describe(aws.kms, key).customer_managed else "AWS manages it"
+    except ClientError as error:
+        ours = translate(error, "kms")
+        if ours.retryable:
+            raise ours from error
+        return f"it cannot even be described ({ours.cause})"

@@ -105,7 +105,8 @@ def plan(
         target_cluster_id=request.target_cluster_id,
         kms_key_id=kms_key_id,
         storage_type=storage_type,
-        port=request.port or snapshot.get("Port"),
+        # Many a snapshot is shown with port 0; the restored cluster has its source's by itself.
+        port=request.port or snapshot.get("Port") or None,
         iam_authentication=_first(
             request.enable_iam_database_authentication, snapshot.get("IAMDatabaseAuthenticationEnabled")
         ),

@@ -117,12 +117,12 @@ def table(plan: Plan) -> list[str]:
 
 
 def _source(plan: Plan) -> list[str]:
+    size = f", {plan.snapshot_size_gib} GiB" if plan.snapshot_size_gib else ""
     if plan.source_cluster is None:
         return [
             *_wrapped(f"Snapshot: {plan.snapshot_arn}"),
-            f"          {plan.snapshot_kind.value}, of {plan.snapshot_created_at}, {plan.snapshot_size_gib} GiB",
+            f"          {plan.snapshot_kind.value}, of {plan.snapshot_created_at}{size}",
         ]
-    size = f", {plan.snapshot_size_gib} GiB" if plan.snapshot_size_gib else ""
     return [
         *_wrapped(source_told(source(plan))),
         f"          {plan.source_cluster.resource_id}{size}",

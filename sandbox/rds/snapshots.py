@@ -144,6 +144,7 @@ class Snapshots:
             "EngineMode": "provisioned",
             "EngineVersion": snapshot.engine_version,
             "AllocatedStorage": snapshot.size_gb,
+            "Port": 0,  # as RDS shows snapshots of Aurora clusters; a restore has the cluster's port all the same
             "MasterUsername": snapshot.master_username,
             "LicenseModel": snapshot.engine,
             "IAMDatabaseAuthenticationEnabled": snapshot.iam_authentication,

@@ -242,7 +242,7 @@ run "only_what_bears_our_tag" {
       ]))) if contains(["complete_cluster", "compensate"], key)
       } == {
       complete_cluster = tolist([
-        "application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource",
+        "application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget",
       ])
       compensate = tolist(["application-autoscaling:DeregisterScalableTarget"])
     }

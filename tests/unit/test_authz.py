@@ -170,6 +170,22 @@ def test_tags_on_a_create_are_a_condition_and_a_permission(world: World) -> None
     assert "rds:AddTagsToResource" in error.message
 
 
+def test_a_scalable_target_that_is_registered_with_tags_needs_the_permission_to_tag(world: World) -> None:
+    scaling = {"application-autoscaling:service-namespace": "rds"}
+    target = {"ServiceNamespace": "rds", "ResourceId": "cluster:c", "ScalableDimension": "rds:cluster:ReadReplicaCount"}
+    register = allow("application-autoscaling:RegisterScalableTarget", StringEquals=scaling)
+    alone = world.role(register, name="scaling")
+    operation = "application-autoscaling:RegisterScalableTarget"
+    world.call(alone, operation, **target)
+    denied = world.denied(alone, operation, **target, Tags={"team": "shop"})
+    assert "application-autoscaling:TagResource" in denied.message
+    # The namespace is no condition key of TagResource: a statement with it never allows it.
+    both = allow("application-autoscaling:*", StringEquals=scaling)
+    world.denied(world.role(both, name="all-of-rds"), operation, **target, Tags={"team": "shop"})
+    tag = allow("application-autoscaling:TagResource", StringEquals={"aws:RequestTag/team": "shop"})
+    world.call(world.role(register, tag, name="tagging"), operation, **target, Tags={"team": "shop"})
+
+
 def test_tag_keys_and_the_service_s_own_names_of_tags(world: World) -> None:
     role = world.role(
         allow(

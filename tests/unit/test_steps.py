@@ -941,7 +941,8 @@ def test_a_failure_that_only_an_event_tells(
     message = "Amazon RDS can't access the KMS encryption key"
 
     def told() -> None:
-        workflow.rds.events = [{"SourceIdentifier": source, "Date": NOW, "Message": message}]
+        later = {"SourceIdentifier": source, "Date": NOW + timedelta(seconds=1), "Message": "Binlog position"}
+        workflow.rds.events = [{**later, "Date": NOW, "Message": message}, *[later] * 2 * events.NEWEST]
 
     workflow.check()
     workflow.step("restore_snapshot", "RestoreCluster")
@@ -961,6 +962,19 @@ def test_a_failure_that_only_an_event_tells(
             assert iso(workflow.rds.made("describe_events")[-1]["StartTime"]) == began
             return
         workflow.until_ready(name)
+
+
+def test_events_that_cannot_be_searched_are_asked_for_again_or_told(workflow: Workflow) -> None:
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.errors["describe_events"] = [refused("Throttling")]
+    with pytest.raises(errors.Throttled):
+        workflow.until_ready("cluster")
+    workflow.rds.errors["describe_events"] = [refused("AccessDenied", "no describing of events")]
+    workflow.until_ready("cluster")
+    [warning] = [one for one in workflow.record.warnings if "events" in one]
+    assert "phase 'cluster'" in warning
+    assert "no describing of events" in warning
 
 
 def test_whose_events_count(workflow: Workflow) -> None:
@@ -1286,7 +1300,40 @@ def test_a_key_of_awss_is_not_copied(workflow: Workflow) -> None:
     workflow.request |= {"copy_settings_from": "orders"}
     workflow.check()
     assert workflow.record.wanted.kms_key_id is None
-    assert any("managed by AWS, and was not copied" in warning for warning in workflow.record.planned.warnings)
+    assert any("was not copied: AWS manages it" in warning for warning in workflow.record.planned.warnings)
+
+
+def test_a_key_that_cannot_be_described_is_not_copied_and_why_is_told(workflow: Workflow) -> None:
+    other = KEY_ARN.rpartition("/")[0] + "/other"
+    living_cluster(workflow.rds, KmsKeyId=other)
+    workflow.aws.kms.denied.add(other)
+    workflow.request |= {"copy_settings_from": "orders"}
+    workflow.check()
+    assert workflow.record.wanted.kms_key_id is None
+    assert any("cannot even be described (" in warning for warning in workflow.record.planned.warnings)
+
+
+def test_what_the_writer_has_otherwise_than_the_cluster_is_its_own(workflow: Workflow) -> None:
+    living_cluster(workflow.rds, PreferredMaintenanceWindow="sun:03:00-sun:03:30", AutoMinorVersionUpgrade=True)
+    workflow.rds.instances["orders-a"] |= {"PreferredMaintenanceWindow": "sun:03:00-sun:03:30"}
+    workflow.rds.instances["orders-b"] |= {
+        "PreferredMaintenanceWindow": "tue:05:00-tue:05:30",
+        "AutoMinorVersionUpgrade": False,
+    }
+    workflow.request |= {"copy_settings_from": "orders"}
+    workflow.check()
+    wanted = workflow.record.wanted
+    assert (wanted.preferred_maintenance_window, wanted.auto_minor_version_upgrade) == ("sun:03:00-sun:03:30", True)
+    writer, reader = wanted.topology[:2]
+    assert (writer.preferred_maintenance_window, writer.auto_minor_version_upgrade) == ("tue:05:00-tue:05:30", False)
+    assert reader.preferred_maintenance_window is None
+
+
+def test_a_snapshot_that_shows_no_port_keeps_its_clusters(workflow: Workflow) -> None:
+    workflow.rds.snapshots = [snapshot(Port=0)]
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    assert "Port" not in workflow.rds.made("restore_db_cluster_from_snapshot")[-1]
 
 
 def test_autoscaling_is_copied_with_the_readers_that_it_needs(workflow: Workflow) -> None:
@@ -1310,8 +1357,7 @@ def test_autoscaling_is_copied_with_the_readers_that_it_needs(workflow: Workflow
 def test_a_setting_that_the_sdk_knows_in_no_call_is_refused_before_anything_is_made(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workflow.request |= {"database_insights_mode": "standard"}
-    workflow.check()
+    workflow.request |= {"database_insights_mode": "standard", "mode": "plan"}
     real = Aurora.by_model
 
     def old(self: Aurora, operation: str, parameters: dict[str, Any]) -> Any:
@@ -1321,5 +1367,5 @@ def test_a_setting_that_the_sdk_knows_in_no_call_is_refused_before_anything_is_m
 
     monkeypatch.setattr(Aurora, "by_model", old)
     with pytest.raises(errors.ConfigurationInvalid, match="too old for DatabaseInsightsMode of ModifyDBCluster"):
-        workflow.step("restore_snapshot", "RestoreCluster")
+        workflow.check()
     assert workflow.record.resources == ()

@@ -207,9 +207,8 @@ def glance(record: Record, phase: WaitPhase, listed: Mapping[str, str]) -> Readi
     )
 
 
-def refuse_old_sdk(aurora: Aurora, record: Record, tags: Mapping[str, str]) -> None:
-    """Refuse, before anything is made, a setting that the function's SDK cannot give in any later call either."""
-    request, plan = record.wanted, record.planned
+def refuse_old_sdk(aurora: Aurora, request: Request, plan: Plan, tags: Mapping[str, str]) -> None:
+    """Refuse, before anything is made, a setting that the functions' SDK cannot give in any call."""
     aurora.left_for_modify(restore_operation(plan), restore_parameters(request, plan, tags))
     aurora.known("ModifyDBCluster", settings_table.parameters(Call.MODIFY, wanted_settings(request, plan, tags)))
     for instance in plan.instances:

@@ -425,14 +425,15 @@ def _shown(value: Any) -> str:
 def copied(document: Described, instances: Sequence[Described]) -> dict[str, Any]:
     """The settings of a living cluster in the request's terms; ``instances`` with the writer first.
 
-    What the writer has is the default of all instances; what another one has differently is its own.
+    What cluster or writer have is the default of all instances; what one of them has differently is its own.
     """
     fields: dict[str, Any] = {}
     for setting in SETTINGS:
         if not setting.copied or setting.field in {"promotion_tier", "availability_zone"}:
             continue
         value = _worth_copying(setting, document, setting.cluster)
-        if setting.instance and instances:
+        # What instances can have differently is the cluster's where it has it, too: RDS draws each its own window.
+        if setting.instance and instances and (value is None or setting.field not in OF_AN_INSTANCE):
             value = _worth_copying(setting, instances[0], setting.instance)
         if value is not None:
             fields[setting.field] = value

@@ -44,7 +44,7 @@ def handler(ctx: StepContext) -> Verdict:
     before = observation.begun(ctx, phase)
     used = _used(ctx, phase)
     deadline = ctx.settings.deadlines[_DEADLINE_OF.get(phase, phase)] - used
-    if phase == "complete":  # that the configuration took long is no reason to fail what was asked for beside it
+    if phase in _SHARES_WITH:  # that the phase before took long is no reason to fail this one at its first look
         deadline = max(deadline, ctx.settings.wait_cap_seconds)
     aurora = Aurora(ctx.aws.rds)
     judged, cluster = _look(ctx, aurora, phase, before, deadline)
@@ -82,10 +82,17 @@ def handler(ctx: StepContext) -> Verdict:
 def _refuse_silent_failures(ctx: StepContext, phase: str, timing: PhaseTiming, mismatches: list[str]) -> None:
     """What RDS describes is good: fail all the same if the version is not, or an event tells of a failure."""
     sources = events.of_phase(ctx.record.planned, phase)
-    found = events.since(ctx.aws.rds, sources, parse_time(timing.started_at), ctx.now)
-    details = {"phase": phase, "events": found}
+    try:
+        found = events.read(ctx.aws.rds, sources, parse_time(timing.started_at), ctx.now)
+    except RestoreError as error:
+        if error.retryable:
+            raise
+        found, unread = [], f"RDS's events of the phase {phase!r} could not be searched for failures: {error.cause}"
+        ctx.update("events_not_read", lambda record: record.with_warnings(unread), {"phase": phase})
+    newest = found[-events.NEWEST :]
+    details = {"phase": phase, "events": newest}
     if mismatches:
-        raise VersionMismatch(f"{'; '.join(mismatches)}.{events.told(found)}", details=details)
+        raise VersionMismatch(f"{'; '.join(mismatches)}.{events.told(newest)}", details=details)
     if silent := readiness.silent_failures(event["message"] for event in found):
         kind: type[RestoreError] = InstanceFailed if phase == "readers" else ClusterFailed
         raise kind(f"RDS tells of a failure that no status shows: {' | '.join(silent)}", details=details)

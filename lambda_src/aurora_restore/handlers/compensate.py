@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aurora_restore import compensation, outcome, waits
 from aurora_restore.copying import Copying
 from aurora_restore.engine.aurora import Aurora
 from aurora_restore.engine.autoscaling import Autoscaling
 from aurora_restore.errors import failure_of
-from aurora_restore.model import Record, iso, parse_time
+from aurora_restore.model import Record, ResourceState, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, logger, step
+
+_LEAVING: Final = frozenset({ResourceState.DELETED, ResourceState.DELETING})
 
 
 @step(audited=False)
@@ -66,9 +68,12 @@ def _clean_up(ctx: StepContext, record: Record, policy: str, started_at: str) ->
         ctx.update("compensated" if done else "compensating", swept_over, {"resources": states, "left": left})
     if done:
         return _verdict("READY", str(report["outcome"]).upper(), "; ".join(left))
+    # How long it takes is known only for what is on its way out; anything else may get there with the next look.
+    leaving = all(item.state in _LEAVING for item in swept.resources)
     wait = waits.next_wait(
         "compensate",
         elapsed,
+        expected=record.plan.expected_seconds.get("compensate") if record.plan and leaving else None,
         remaining=deadline - elapsed,
         floor=ctx.settings.wait_floor_seconds,
         cap=ctx.settings.wait_cap_seconds,

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from aurora_restore import names
 from aurora_restore.copying import just_shared
-from aurora_restore.engine.aurora import Aurora, refuse_old_sdk, restore_parameters
+from aurora_restore.engine.aurora import Aurora, restore_parameters
 from aurora_restore.engine.snapshots import NOT_FOUND
 from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import MajorUpgradeRefused, ResourceBusy, wire_code
@@ -23,7 +23,6 @@ def handler(ctx: StepContext) -> Verdict:
     request, plan = ctx.record.wanted, ctx.record.planned
     aurora = Aurora(ctx.aws.rds)
     parameters = restore_parameters(request, plan, ctx.tags)
-    refuse_old_sdk(aurora, ctx.record, ctx.tags)
 
     intent = ctx.record.resource("db-cluster", plan.target_cluster_id)
     if intent is None:

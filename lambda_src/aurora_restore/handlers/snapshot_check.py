@@ -18,6 +18,7 @@ from aurora_restore import (
     source_cluster,
     sources,
 )
+from aurora_restore.engine.aurora import Aurora, refuse_old_sdk
 from aurora_restore.errors import ConfigurationInvalid, together
 from aurora_restore.model import Plan, Record, Request, SourceKind, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, step
@@ -79,7 +80,9 @@ def handler(ctx: StepContext) -> Verdict:
         copied=copied,
         known=history.load(ctx.aws.dynamodb, ctx.settings.state_table),
     )
-    return _verdict(_save(ctx, source_cluster.filled(request, facts.source), plan))
+    filled = source_cluster.filled(request, facts.source)
+    refuse_old_sdk(Aurora(ctx.aws.rds), filled, plan, ctx.tags)
+    return _verdict(_save(ctx, filled, plan))
 
 
 def _save(ctx: StepContext, request: Request, plan: Plan) -> Record:

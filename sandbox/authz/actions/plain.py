@@ -55,12 +55,17 @@ def _scalable_target(action: str) -> Mapper:
     """The target's ARN ends in an id that only its registration makes: policies name all of an account's."""
 
     def mapper(call: Call, _sources: Sources) -> list[Need]:
+        resource = (arn(call, _SCALING, "scalable-target/*"),)
+        tags = request_tags([{"Key": key, "Value": value} for key, value in (call.params.get("Tags") or {}).items()])
         context = {
             "application-autoscaling:scalable-dimension": call.params["ScalableDimension"],
             "application-autoscaling:service-namespace": call.params["ServiceNamespace"],
-            **request_tags([{"Key": key, "Value": value} for key, value in (call.params.get("Tags") or {}).items()]),
+            **tags,
         }
-        return [Need(f"application-autoscaling:{action}", (arn(call, _SCALING, "scalable-target/*"),), context)]
+        # "Tagging support for Application Auto Scaling": who tags at registration needs TagResource beside it. The
+        # service authorization reference gives that action no keys but those of tags.
+        tagging = [Need(f"{_SCALING}:TagResource", resource, tags)] if tags else []
+        return [Need(f"{_SCALING}:{action}", resource, context), *tagging]
 
     return mapper
 
