@@ -126,6 +126,8 @@ class Facts:
     """A cluster that has the wanted name."""
     taken_instances: tuple[str, ...] = ()
     """Instances that have one of the wanted names."""
+    taken_endpoints: Mapping[str, str] = field(default_factory=dict)
+    """Custom endpoints that have one of the wanted names, with their clusters."""
     target_key: Key | None = None
     """Key of the restored cluster and of the copies in the target region, unless the snapshot's own is kept."""
     quotas: Mapping[str, Quota] = field(default_factory=dict)

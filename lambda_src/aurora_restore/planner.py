@@ -220,6 +220,12 @@ def _target_refusals(request: Request, facts: Facts, settings: Settings) -> Iter
             f"Instances with the names that the new cluster's would have exist: {', '.join(facts.taken_instances)}",
             field="target_cluster_id",
         )
+    for name, cluster in facts.taken_endpoints.items():
+        yield InvalidParameter(
+            f"custom_endpoints has {name!r}, but {cluster} has a custom endpoint of that name already; names are "
+            "unique within an account and region",
+            field="custom_endpoints",
+        )
 
 
 def _version_refusals(

@@ -6,7 +6,7 @@ learns everything at once. Only throttling ends it, since the workflow tries the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from aurora_restore import keys, names, routing, selection, source_cluster
 from aurora_restore.engine import aurora, versions
+from aurora_restore.engine.autoscaling import Autoscaling
 from aurora_restore.engine.routes import SnapshotKey
 from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (
@@ -115,6 +116,7 @@ def gather(
             source = _cluster(looks, own, request, settings)
     request = source_cluster.filled(request, source)
     facts = _target(looks, own.rds, own.ec2, request, source)
+    looks.warnings += _left_scaling(own, request)
     key = _target_key(looks, own, request, source, settings)
 
     route: CopyRoute | None = None
@@ -421,6 +423,9 @@ def _target(looks: _Looks, rds: RDSClient, ec2: EC2Client, request: Request, sna
             "target", lambda: aurora.Aurora(rds).cluster(request.target_cluster_id), None, field="target_cluster_id"
         ),
         taken_instances=looks.at("instances", lambda: _taken(rds, wanted), (), field="target_cluster_id"),
+        taken_endpoints=looks.at(
+            "custom_endpoints", lambda: _taken_endpoints(rds, request), {}, field="custom_endpoints"
+        ),
         quotas=looks.at("quotas", lambda: _quotas(rds), {}),
     )
     if snapshot is None or str(snapshot.described["Engine"]) not in aurora.ENGINES:
@@ -564,6 +569,35 @@ def _taken(rds: RDSClient, identifiers: Sequence[str]) -> tuple[str, ...]:
     )
     found = {instance["DBInstanceIdentifier"] for page in pages for instance in page["DBInstances"]}
     return tuple(identifier for identifier in identifiers if identifier in found)
+
+
+def _taken_endpoints(rds: RDSClient, request: Request) -> dict[str, str]:
+    """Names of custom endpoints are unique within account and region (RDS API: CreateDBClusterEndpoint)."""
+    wanted = [endpoint.db_cluster_endpoint_identifier.lower() for endpoint in request.custom_endpoints]
+    if not wanted:
+        return {}
+    pages = rds.get_paginator("describe_db_cluster_endpoints").paginate(
+        Filters=[{"Name": "db-cluster-endpoint-id", "Values": wanted}]
+    )
+    return {
+        str(endpoint["DBClusterEndpointIdentifier"]): str(endpoint["DBClusterIdentifier"])
+        for page in pages
+        for endpoint in page["DBClusterEndpoints"]
+    }
+
+
+def _left_scaling(own: Sessions, request: Request) -> Iterator[str]:
+    """A scalable target outlives its cluster, and scales the next one of the name. The look refuses no restore."""
+    try:
+        left = None if request.reader_autoscaling else Autoscaling(own.autoscaling).target(request.target_cluster_id)
+    except (ClientError, BotoCoreError):
+        return
+    if left:
+        yield (
+            f"Application Auto Scaling has {request.target_cluster_id} registered, from an earlier cluster of that "
+            f"name: it will keep {left['MinCapacity']} to {left['MaxCapacity']} readers in the new one. Deregister it "
+            "(aws application-autoscaling deregister-scalable-target), or ask for reader_autoscaling."
+        )
 
 
 def _or_none(look: Callable[[], Any], *codes: str) -> Described | None:

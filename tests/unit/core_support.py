@@ -407,7 +407,10 @@ class FakeRds:
 
     def describe_db_cluster_endpoints(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_cluster_endpoints", parameters)
-        cluster = parameters["DBClusterIdentifier"]
+        cluster = parameters.get("DBClusterIdentifier")
+        if cluster is None:
+            [wanted] = parameters["Filters"]
+            return {"DBClusterEndpoints": [one for name, one in self.endpoints.items() if name in wanted["Values"]]}
         own = [{"DBClusterIdentifier": cluster, "EndpointType": kind} for kind in ("WRITER", "READER")]
         custom = [one for one in self.endpoints.values() if one["DBClusterIdentifier"] == cluster]
         return {"DBClusterEndpoints": own + custom}

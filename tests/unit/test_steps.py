@@ -1329,6 +1329,26 @@ def test_what_the_writer_has_otherwise_than_the_cluster_is_its_own(workflow: Wor
     assert reader.preferred_maintenance_window is None
 
 
+def test_a_custom_endpoint_of_another_cluster_is_refused_before_anything_is_made(workflow: Workflow) -> None:
+    workflow.rds.endpoints["reports"] = {"DBClusterEndpointIdentifier": "reports", "DBClusterIdentifier": "orders"}
+    workflow.request |= {
+        "custom_endpoints": [
+            {"db_cluster_endpoint_identifier": "Reports", "endpoint_type": "ANY"},
+            {"db_cluster_endpoint_identifier": "free", "endpoint_type": "ANY"},
+        ]
+    }
+    with pytest.raises(errors.InvalidParameter, match="'reports', but orders has") as caught:
+        workflow.check()
+    assert caught.value.field == "custom_endpoints"
+
+
+def test_a_scalable_target_of_an_earlier_cluster_is_told(workflow: Workflow) -> None:
+    workflow.aws.autoscaling.targets["cluster:orders-staging"] = {"MinCapacity": 1, "MaxCapacity": 4}
+    workflow.check()
+    [warning] = [one for one in workflow.record.warnings if "Auto Scaling" in one]
+    assert "1 to 4 readers" in warning
+
+
 def test_a_snapshot_that_shows_no_port_keeps_its_clusters(workflow: Workflow) -> None:
     workflow.rds.snapshots = [snapshot(Port=0)]
     workflow.check()

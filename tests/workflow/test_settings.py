@@ -111,7 +111,12 @@ def furnished(deployment: Deployment, surroundings: Surroundings) -> Iterator[st
         "MonitoringInterval": 30,
         "MonitoringRoleArn": MONITORING,
     }
-    rds.create_db_instance(DBInstanceIdentifier=f"{name}-a", DBInstanceClass="db.r6g.large", PromotionTier=3, **common)
+    rds.create_db_instance(
+        DBInstanceIdentifier=f"{name}-a",
+        DBInstanceClass="db.r6g.large",
+        PromotionTier=3,
+        **{**common, "PreferredMaintenanceWindow": "thu:01:00-thu:02:00", "AutoMinorVersionUpgrade": True},
+    )
     samples.wait_until_available(rds, name)
     rds.create_db_instance(
         DBInstanceIdentifier=f"{name}-b",
@@ -395,6 +400,13 @@ def test_a_setting_alone(
     instance = rds.describe_db_instances(DBInstanceIdentifier=f"{target}-1")["DBInstances"][0]
     described = cluster if where == CLUSTER else instance
     assert {member: described.get(member) for member in expected} == real(expected)
+    if field == "availability_zones":  # RDS adds zones of its own to those that are shown
+        [restore] = [
+            call.params
+            for call in deployment.sandbox.recorder.calls()
+            if (call.operation, call.params.get("DBClusterIdentifier")) == ("RestoreDBClusterFromSnapshot", target)
+        ]
+        assert restore["AvailabilityZones"] == [f"{REGION}a"]
     if field == "db_parameter_group_name":
         assert [group["DBParameterGroupName"] for group in instance["DBParameterGroups"]] == ["shop-instance"]
     if field == "associated_roles":

@@ -200,7 +200,7 @@ def test_a_deleted_cluster_with_retained_backups_comes_back(
     assert planned(deployment, {"target_cluster_id": target, **asked})["source"]["deleted"]
     rows, cluster, _ = marked.restored(target, **asked)
     assert rows == [0, 1, 2]
-    assert cluster["Port"] == marked.source.port or cluster["Port"] in (3306, 5432)
+    assert cluster["Port"] == marked.described["Port"]
 
 
 def test_a_clone_of_another_accounts_cluster(cross_account: Deployment, world: World, copy_target: str) -> None:
@@ -342,6 +342,31 @@ def test_postgresql_goes_to_another_major_version_in_place(
     assert (upgrade["AllowMajorVersionUpgrade"], upgrade["ApplyImmediately"]) == (True, True)
 
 
+def test_parameters_that_come_with_an_upgrade_in_place_are_rebooted_into_effect(
+    deployment: Deployment, postgresql_source: samples.Source, target: str
+) -> None:
+    fake, upgraded = deployment.sandbox.rds, []
+
+    def on_event(event: Any) -> None:
+        if not upgraded and (event.source, event.event_id) == (target, MAJOR_UPGRADE_DONE):
+            upgraded.append(target)
+            fake.need_reboot(f"{target}-1")
+
+    fake.on_event(on_event)
+    execution = deployment.run(
+        {
+            "snapshot_identifier": f"{postgresql_source.cluster_id}-snapshot", "target_cluster_id": target,
+            "engine_version": "16.11", "allow_major_version_upgrade": True, "readers": 1,
+        }
+    )  # fmt: skip
+    record = succeeded(execution)
+    assert upgraded
+    assert execution.states.index("RebootWriter") < execution.states.index("CreateReaders")
+    assert execution.states.count("CreateWriter") == 1
+    assert record["results"]["reboots"].keys() == {f"{target}-1"}
+    assert versions(deployment, target) == {"16.11"}
+
+
 def test_mysql_2_becomes_3_with_its_writer(deployment: Deployment, old_snapshot: Any, target: str) -> None:
     asked = {
         "snapshot_identifier": old_snapshot("aurora-mysql", MYSQL_2), "target_cluster_id": target,
@@ -355,6 +380,7 @@ def test_mysql_2_becomes_3_with_its_writer(deployment: Deployment, old_snapshot:
     assert "UpgradeEngine" not in execution.states
 
 
+MAJOR_UPGRADE_DONE = "RDS-EVENT-0176"
 MESSAGE = "Database cluster is in a state that cannot be upgraded: prechecks failed"
 
 
