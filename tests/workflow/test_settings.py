@@ -115,7 +115,7 @@ def furnished(deployment: Deployment, surroundings: Surroundings) -> Iterator[st
         DBInstanceIdentifier=f"{name}-a",
         DBInstanceClass="db.r6g.large",
         PromotionTier=3,
-        **{**common, "PreferredMaintenanceWindow": "thu:01:00-thu:02:00", "AutoMinorVersionUpgrade": True},
+        **{**common, "PreferredMaintenanceWindow": "thu:05:00-thu:06:00", "AutoMinorVersionUpgrade": True},
     )
     samples.wait_until_available(rds, name)
     rds.create_db_instance(

@@ -185,7 +185,7 @@ def test_a_deleted_cluster_with_retained_backups_comes_back(
     deployment: Deployment, marked: Marked, target: str
 ) -> None:
     """The last test of the cluster."""
-    resource = marked.described["DbClusterResourceId"]
+    resource, port = marked.described["DbClusterResourceId"], marked.described["Port"]
     rds = deployment.client("rds")
     rds.delete_db_instance(DBInstanceIdentifier=f"{marked.name}-1", SkipFinalSnapshot=True)
     rds.delete_db_cluster(DBClusterIdentifier=marked.name, SkipFinalSnapshot=True, DeleteAutomatedBackups=False)
@@ -200,7 +200,7 @@ def test_a_deleted_cluster_with_retained_backups_comes_back(
     assert planned(deployment, {"target_cluster_id": target, **asked})["source"]["deleted"]
     rows, cluster, _ = marked.restored(target, **asked)
     assert rows == [0, 1, 2]
-    assert cluster["Port"] == marked.described["Port"]
+    assert cluster["Port"] == port
 
 
 def test_a_clone_of_another_accounts_cluster(cross_account: Deployment, world: World, copy_target: str) -> None:
