@@ -72,6 +72,13 @@ class Copied:
 
 NOTHING_COPIED: Final = Copied()
 
+_NOT_COPIED: Final = {
+    "The local write forwarding": "LocalWriteForwardingStatus",
+    "The global write forwarding": "GlobalWriteForwardingStatus",
+    "The Active Directory membership": "DomainMemberships",
+}
+"""What a cluster can have and no request ask for, by the member that shows it."""
+
 
 def copy(aws: Sessions, name: str, target: str, settings: Settings) -> Copied:
     """The settings of the living cluster ``name``, for a cluster that is to be called ``target``; read-only."""
@@ -120,6 +127,11 @@ def _copy(aws: Sessions, name: str, target: str, settings: Settings) -> Copied:
         fields["custom_endpoints"] = [_renamed(one, name, target) for one in named]
         renamed = ", ".join(one["db_cluster_endpoint_identifier"] for one in fields["custom_endpoints"])
         notes.append(f"Custom endpoints are unique in account and region; those of {name} are made as {renamed}.")
+    notes += [
+        f"{what} of {name} was not copied: switch it on afterwards."
+        for what, member in _NOT_COPIED.items()
+        if cluster.get(member) not in (None, [], "disabled", "disabling", "unknown")
+    ]
     if (key := fields.get("kms_key_id")) and (why_not := _not_to_be_copied(aws, key)):
         del fields["kms_key_id"]
         notes.append(f"The key of {name} was not copied: {why_not}.")

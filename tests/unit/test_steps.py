@@ -1313,6 +1313,22 @@ def test_a_key_that_cannot_be_described_is_not_copied_and_why_is_told(workflow: 
     assert any("cannot even be described (" in warning for warning in workflow.record.planned.warnings)
 
 
+def test_what_no_request_can_ask_for_is_told(workflow: Workflow) -> None:
+    living_cluster(
+        workflow.rds,
+        LocalWriteForwardingStatus="enabled",
+        GlobalWriteForwardingStatus="disabled",
+        DomainMemberships=[{"Domain": "d-1", "Status": "joined"}],
+    )
+    workflow.request |= {"copy_settings_from": "orders"}
+    workflow.check()
+    told = [warning for warning in workflow.record.planned.warnings if "switch it on afterwards" in warning]
+    assert [warning.partition(" of ")[0] for warning in told] == [
+        "The local write forwarding",
+        "The Active Directory membership",
+    ]
+
+
 def test_what_the_writer_has_otherwise_than_the_cluster_is_its_own(workflow: Workflow) -> None:
     living_cluster(workflow.rds, PreferredMaintenanceWindow="sun:03:00-sun:03:30", AutoMinorVersionUpgrade=True)
     workflow.rds.instances["orders-a"] |= {"PreferredMaintenanceWindow": "sun:03:00-sun:03:30"}
