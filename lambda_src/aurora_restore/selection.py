@@ -171,7 +171,8 @@ class Rule:
         """It is what is asked for, whatever its status and age.
 
         The pipeline's own copies do not count: their SnapshotCreateTime is when they were copied, so that the newest
-        copy may hold old data.
+        copy may hold old data. They go by their name, not by the pipeline's tags, which the snapshots of a restored
+        cluster inherit from it (CopyTagsToSnapshot).
         """
         created, tags = created_at(snapshot), _tags(snapshot)
         return (
@@ -181,7 +182,6 @@ class Rule:
             and (self.day is None or (created is not None and created.date() == self.day))
             and self.selector.type in ("any", "shared", kind_of(snapshot).value)
             and all(tags.get(key) == value for key, value in self.selector.tags.items())
-            and names.OPERATION_TAG not in tags
             and not names.is_copy_identifier(names.snapshot_name(str(snapshot.get("DBClusterSnapshotIdentifier", ""))))
         )
 

@@ -15,6 +15,7 @@ from aurora_restore.model import SnapshotKind, SnapshotSelector
 from aurora_restore.selection import Rule, Selection
 from tests.unit.core_support import ACCOUNT, NOW, SOURCE_ACCOUNT, snapshot
 
+PIPELINES = names.tag_list(names.operation_tags(deployment="arp", operation_id="op", tags={}))
 RULE = Rule(account=ACCOUNT, cluster="orders", said_by="snapshot_selector")
 
 
@@ -140,9 +141,25 @@ def test_none_at_all_lists_others() -> None:
 
 def test_the_pipelines_own_copies_do_not_count() -> None:
     """Their time is when they were copied: the newest copy may hold the oldest data."""
-    tagged = aged("mine", 0, TagList=[{"Key": names.OPERATION_TAG, "Value": "op"}])
-    named = aged("arp-orders-0123456789abcdef", 0)
-    assert chosen([tagged, named, aged("real", 5)]) == "real"
+    own = names.copy_identifier(
+        deployment="arp",
+        cluster_id="orders",
+        snapshot_arn="arn",
+        created_at="2026-11-22T09:00:00.000Z",
+        account=ACCOUNT,
+        region="eu-central-1",
+        kms_key_id=None,
+    )
+    source = "arn:aws:rds:us-east-1:1:cluster-snapshot:x"
+    assert chosen([aged(own, 0, TagList=PIPELINES, SourceDBClusterSnapshotArn=source), aged("real", 5)]) == "real"
+
+
+@pytest.mark.parametrize("name", ["rds:orders-2026-11-23-03-00", "orders-before-release", "awsbackup:job-1"])
+def test_the_snapshots_of_a_restored_cluster_inherit_its_tags_and_count(name: str) -> None:
+    inherited = aged(name, 1, TagList=PIPELINES)
+    assert chosen([inherited, aged("older", 5)]) == name
+    by_day = Rule(account=ACCOUNT, cluster="orders", said_by="snapshot_date", day=date(2026, 11, 23))
+    assert chosen([inherited], by_day) == name
 
 
 def test_another_copy_counts_but_its_time_is_not_its_datas() -> None:
