@@ -76,6 +76,7 @@ class Recorder:
         self._publish = publish
         self._lock = threading.Lock()
         self._calls: deque[Record] = deque(maxlen=_KEPT)
+        self._recorded = 0
         self._messages: deque[Message] = deque(maxlen=_KEPT)
         self._metrics: deque[Metric] = deque(maxlen=_KEPT)
 
@@ -94,6 +95,13 @@ class Recorder:
         )
         with self._lock:
             self._calls.append(entry)
+            self._recorded += 1
+
+    @property
+    def recorded(self) -> int:
+        """How many calls there have been, with those that have fallen out: what ``calls`` takes as ``since``."""
+        with self._lock:
+            return self._recorded
 
     def calls(
         self,
@@ -102,10 +110,12 @@ class Recorder:
         *,
         principal: str | None = None,
         errors: bool | None = None,
+        since: int = 0,
     ) -> list[Record]:
         """Return the calls so far; ``principal`` is a part of the ARN, ``errors`` picks failures or successes."""
         with self._lock:
-            calls = list(self._calls)
+            fallen_out = self._recorded - len(self._calls)
+            calls = list(self._calls)[max(0, since - fallen_out) :]
         return [
             call
             for call in calls

@@ -721,7 +721,10 @@ _BY_CALL: Final[Mapping[str, tuple[Mapping[str, type[RestoreError]], type[Restor
         },
         CopyStartFailed,
     ),
-    "ModifyDBClusterSnapshotAttribute": ({"DBClusterSnapshotNotFound": CopySourceVanished}, ShareFailed),
+    "ModifyDBClusterSnapshotAttribute": (
+        {"DBClusterSnapshotNotFound": CopySourceVanished, "InvalidDBClusterSnapshotState": ResourceBusy},
+        ShareFailed,
+    ),
     "RestoreDBClusterToPointInTime": (
         {"DBClusterNotFound": SourceClusterNotFound, "DBClusterAutomatedBackupNotFound": SourceClusterNotFound},
         None,

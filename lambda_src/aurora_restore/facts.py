@@ -134,8 +134,11 @@ class Facts:
     """Of the target account and region, by AWS's names."""
     route: CopyRoute | None = None
     """None where there is none, or where it could not be told; a finding says why."""
-    fallback_route: CopyRoute | None = None
     places: tuple[Place, ...] = ()
+    fallback_route: CopyRoute | None = None
+    fallback_places: tuple[Place, ...] = ()
+    fallback_findings: tuple[RestoreError, ...] = ()
+    """What stands against the fallback, which the plan then goes without."""
     unknown: frozenset[str] = frozenset()
     findings: tuple[RestoreError, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ from aurora_restore.errors import (
 from aurora_restore.facts import Facts, SourceFacts
 from aurora_restore.living import NOTHING_COPIED, Copied
 from aurora_restore.model import (
+    CopyRoute,
     KeyKind,
     Origin,
     Plan,
@@ -76,7 +77,8 @@ def plan(
     snapshot = source.described
     engine, size = str(snapshot["Engine"]), int(snapshot.get("AllocatedStorage") or 0)
     route = history.copies_expected(known, facts.route, engine, size)
-    fallback = facts.fallback_route and history.copies_expected(known, facts.fallback_route, engine, size)
+    fallback, no_fallback = _fallback(request, facts, settings)
+    fallback = fallback and history.copies_expected(known, fallback, engine, size)
     facts = replace(facts, route=route, fallback_route=fallback)
     expected = waits.expected_by_size(size, facts.copies)
     expected |= waits.expected_of_source(request.source_kind, expected["cluster"])
@@ -127,6 +129,7 @@ def plan(
         learned_phases=tuple(phase for phase, name in classes.items() if name in known),
         warnings=(
             *facts.warnings,
+            *no_fallback,
             *copied.notes,
             *key_warnings,
             *_version_warnings(way, source),
@@ -204,6 +207,22 @@ def _copy_refusals(facts: Facts, settings: Settings) -> Iterator[RestoreError]:
                 "not made",
                 field="reuse_copies",
             )
+
+
+def _fallback(request: Request, facts: Facts, settings: Settings) -> tuple[CopyRoute | None, list[str]]:
+    """The fallback if it could be taken, else why it could not: no reason to refuse what may do without it."""
+    if facts.fallback_route is None:
+        return None, []
+    taken = replace(facts, route=facts.fallback_route, places=facts.fallback_places)
+    against = [
+        *facts.fallback_findings,
+        *_copy_refusals(taken, settings),
+        *quotas.refusals(request, taken, settings),
+    ]
+    if not against:
+        return facts.fallback_route, []
+    causes = " ".join(problem.cause for problem in against)
+    return None, [f"Should AWS refuse the copy in one step, the way in two cannot be taken: {causes}"]
 
 
 def _target_refusals(request: Request, facts: Facts, settings: Settings) -> Iterator[RestoreError]:

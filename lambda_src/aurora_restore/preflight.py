@@ -122,6 +122,8 @@ def gather(
     route: CopyRoute | None = None
     fallback: CopyRoute | None = None
     places: tuple[Place, ...] = ()
+    fallback_places: tuple[Place, ...] = ()
+    at_fallback = _Looks()
     if source and source.cluster:
         route = CopyRoute()
     elif source and source.key and source.described.get("SnapshotCreateTime"):
@@ -134,13 +136,18 @@ def gather(
             by_role = clients(source.role) if source.role else own
             _share_keys(looks, own, by_role, source, route)
             places = tuple(_places(looks, own, by_role, route))
+            if fallback:
+                _share_keys(at_fallback, own, by_role, source, fallback)
+                fallback_places = tuple(_places(at_fallback, own, by_role, fallback))
     return replace(
         facts,
         source=source,
         target_key=key,
         route=route,
-        fallback_route=fallback,
         places=places,
+        fallback_route=fallback,
+        fallback_places=fallback_places,
+        fallback_findings=tuple(at_fallback.findings),
         unknown=frozenset(looks.unknown),
         findings=tuple(looks.findings),
         warnings=tuple(looks.warnings),

@@ -171,7 +171,8 @@ class Rule:
         """It is what is asked for, whatever its status and age.
 
         The pipeline's own copies do not count: their SnapshotCreateTime is when they were copied, so that the newest
-        copy may hold old data.
+        copy may hold old data. They go by their name, not by the pipeline's tags, which the snapshots of a restored
+        cluster inherit from it (CopyTagsToSnapshot).
         """
         created, tags = created_at(snapshot), _tags(snapshot)
         return (
@@ -181,7 +182,6 @@ class Rule:
             and (self.day is None or (created is not None and created.date() == self.day))
             and self.selector.type in ("any", "shared", kind_of(snapshot).value)
             and all(tags.get(key) == value for key, value in self.selector.tags.items())
-            and names.OPERATION_TAG not in tags
             and not names.is_copy_identifier(names.snapshot_name(str(snapshot.get("DBClusterSnapshotIdentifier", ""))))
         )
 
@@ -212,22 +212,25 @@ def rule_of(request: Request, account: str) -> Rule:
 def choose(snapshots: Sequence[Described], rule: Rule, now: datetime, *, living: Callable[[], str | None]) -> Selection:
     """The newest available one that fits; the order of ``snapshots`` does not matter.
 
-    ``living`` tells the resource id of the cluster that has the name now; it is asked for only if several have had it.
+    ``living`` tells the resource id of the cluster that has the name now, None for none or if that cannot be known.
+    Without a resource id in the request its snapshots are meant: what a deleted one of its name has left is never taken
+    in their place, not even while the first of them is still being made.
     """
     fitting = [snapshot for snapshot in snapshots if rule.fits(snapshot)]
     available = [snapshot for snapshot in fitting if _available(snapshot) and created_at(snapshot)]
     warnings: list[str] = []
     ids = sorted({str(snapshot.get("DbClusterResourceId")) for snapshot in available})
-    if len(ids) > 1:
+    if available and rule.resource_id is None:
         alive = living()
-        if alive not in ids:
+        others = [one for one in ids if one != alive]
+        if (alive not in ids) if alive else len(ids) > 1:
             return Selection(findings=(_ambiguous(available, ids, rule, alive, now),))
-        available = [snapshot for snapshot in available if snapshot.get("DbClusterResourceId") == alive]
-        others = ", ".join(other for other in ids if other != alive)
-        warnings.append(
-            f"Several clusters have had the name {rule.cluster}; the snapshot is of the one that has it now ({alive}), "
-            f"not of {others}."
-        )
+        if alive and others:
+            available = [snapshot for snapshot in available if snapshot.get("DbClusterResourceId") == alive]
+            warnings.append(
+                f"Several clusters have had the name {rule.cluster}; the snapshot is of the one that has it now "
+                f"({alive}), not of {', '.join(others)}."
+            )
     if not available:
         return Selection(findings=(_none(snapshots, fitting, rule, now),))
     chosen = max(available, key=_newest)
@@ -254,7 +257,7 @@ STALE: Final = 48 * 3600
 
 def _none(everything: Sequence[Described], fitting: Sequence[Described], rule: Rule, now: datetime) -> RestoreError:
     if fitting:
-        return SnapshotNotAvailable(f"No {rule} is available: {listed(fitting[:NEWEST], now)}", field=rule.said_by)
+        return SnapshotNotAvailable(f"No {rule} is available: {listed(_newest_of(fitting), now)}", field=rule.said_by)
     of_cluster = [one for one in everything if replace(rule, day=None, selector=SnapshotSelector()).fits(one)]
     there = what_is_there(of_cluster or everything, now, f"of {rule.cluster}" if of_cluster else "at all")
     return SnapshotNotFound(f"There is no {rule}. {there}", field=rule.said_by)
@@ -263,11 +266,11 @@ def _none(everything: Sequence[Described], fitting: Sequence[Described], rule: R
 def _ambiguous(
     available: Sequence[Described], ids: Sequence[str], rule: Rule, alive: str | None, now: datetime
 ) -> RestoreError:
-    def newest_of(resource_id: str) -> Described:
+    def newest_by(resource_id: str) -> Described:
         return max((one for one in available if str(one.get("DbClusterResourceId")) == resource_id), key=_newest)
 
-    told = "; ".join(f"{resource_id}: {listed([newest_of(resource_id)], now)}" for resource_id in ids)
-    now_has = f"the one that has it now ({alive}) has none that fits" if alive else "none has it now"
+    told = "; ".join(f"{resource_id}: {listed([newest_by(resource_id)], now)}" for resource_id in ids)
+    now_has = f"the one that has it now ({alive}) has none that fits and is available" if alive else "none has it now"
     return SnapshotAmbiguous(
         f"Several clusters have had the name {rule.cluster}, and {now_has}. Each with its newest: {told}",
         field="source_cluster_resource_id",
@@ -302,8 +305,12 @@ def what_is_there(snapshots: Sequence[Described], now: datetime, where: str = "a
     """The newest ones, for whoever asked for one that is not there."""
     if not snapshots:
         return "No snapshot is there at all"
-    newest = sorted(snapshots, key=_newest, reverse=True)[:NEWEST]
-    return f"The newest that are there {where}: {listed(newest, now)}"
+    return f"The newest that are there {where}: {listed(_newest_of(snapshots), now)}"
+
+
+def _newest_of(snapshots: Sequence[Described]) -> list[Described]:
+    """As many as an error lists, the newest first."""
+    return sorted(snapshots, key=_newest, reverse=True)[:NEWEST]
 
 
 def listed(snapshots: Iterable[Described], now: datetime) -> str:

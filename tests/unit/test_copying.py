@@ -562,9 +562,9 @@ def test_nothing_is_shared_with_everybody(world: World, everybody: str) -> None:
 def test_a_share_that_rds_refuses(world: World) -> None:
     there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
     there.errors["modify_db_cluster_snapshot_attribute"] = [
-        refused("InvalidDBClusterSnapshotStateFault", "Automated", "ModifyDBClusterSnapshotAttribute")
+        refused("SharedSnapshotQuotaExceeded", "20 accounts", "ModifyDBClusterSnapshotAttribute")
     ]
-    with pytest.raises(errors.ShareFailed, match="Automated"):
+    with pytest.raises(errors.ShareFailed, match="20 accounts"):
         world.operation("op", plan(share=True)).step("PrepareCopies")
 
 

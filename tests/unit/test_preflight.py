@@ -120,6 +120,37 @@ def test_a_single_step_copy_has_a_fallback_and_strategies_choose() -> None:
     assert (two.route, two.fallback_route) == (made.fallback_route, None)
 
 
+def test_a_fallback_that_could_not_be_taken_is_left_out_with_a_warning() -> None:
+    """It is no reason to refuse: AWS may well do the copy in one step."""
+    aws, accounts = customer_key(two_accounts(elsewhere())), source_accounts(share_kms_key_arns={})
+    good = plan(aws, accounts, **FROM_THERE)
+    assert good.fallback_route is not None
+    first = good.fallback_route.copies[0]
+    there = aws.rds_in(first.region) if first.account == ACCOUNT else aws.others[SOURCE_ACCOUNT].rds_in(first.region)
+
+    theirs = snapshot(first.identifier, account=first.account, region=first.region)
+    there.snapshots.append(theirs)
+    taken = plan(aws, accounts, **FROM_THERE)
+    assert (taken.route, taken.fallback_route) == (good.route, None)
+    [warning] = [one for one in taken.warnings if one not in good.warnings]
+    assert warning == (
+        "Should AWS refuse the copy in one step, the way in two cannot be taken: Account "
+        f"{first.account} has a snapshot {first.identifier} in {first.region}, which this deployment has not made."
+    )
+    there.snapshots.remove(theirs)
+
+    there.manual_snapshots = 0
+    full = plan(aws, accounts, **FROM_THERE)
+    assert (full.route, full.fallback_route) == (good.route, None)
+    assert any("has 0 of 0 manual cluster snapshots" in warning for warning in full.warnings)
+    there.manual_snapshots = 100
+
+    there.errors["describe_account_attributes"] = [refused("AccessDenied", "not there")]
+    denied = plan(aws, accounts, **FROM_THERE)
+    assert (denied.route, denied.fallback_route) == (good.route, None)
+    assert any("not there" in warning for warning in denied.warnings)
+
+
 def test_a_share_that_is_there_already_is_not_made_again() -> None:
     aws = customer_key(two_accounts(elsewhere()))
     aws.others[SOURCE_ACCOUNT].rds_in(SOURCE_REGION).shares["orders-manual"] = [ACCOUNT]

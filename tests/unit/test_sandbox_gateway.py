@@ -348,6 +348,26 @@ def test_keys_of_sessions_are_as_unique_as_their_sessions() -> None:
         admin_key("123")
 
 
+def test_the_calls_since_a_number_are_the_same_when_older_ones_have_fallen_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sandbox.recorder._KEPT", 3)
+    recorder = Recorder(lambda: datetime(2026, 1, 1, tzinfo=UTC))
+
+    def record(*operations: str) -> None:
+        for operation in operations:
+            recorder.record(Call("rds", operation, "eu-west-1", ACCOUNT, Principal(ACCOUNT, "arn:aws:iam::1:root"), {}))
+
+    record("Before", "Before", "Before")
+    before = recorder.recorded
+    record("First", "Second")
+    assert recorder.recorded == 5
+    assert [call.operation for call in recorder.calls(since=before)] == ["First", "Second"]
+    assert [call.operation for call in recorder.calls()] == ["Before", "First", "Second"]
+    assert len(recorder.calls(since=1)) == 3
+    assert recorder.calls(since=recorder.recorded) == []
+
+
 def test_emf_documents_become_metrics() -> None:
     recorder = Recorder(lambda: datetime(2026, 1, 1, tzinfo=UTC))
     document = {

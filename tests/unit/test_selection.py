@@ -15,6 +15,7 @@ from aurora_restore.model import SnapshotKind, SnapshotSelector
 from aurora_restore.selection import Rule, Selection
 from tests.unit.core_support import ACCOUNT, NOW, SOURCE_ACCOUNT, snapshot
 
+PIPELINES = names.tag_list(names.operation_tags(deployment="arp", operation_id="op", tags={}))
 RULE = Rule(account=ACCOUNT, cluster="orders", said_by="snapshot_selector")
 
 
@@ -131,6 +132,13 @@ def test_none_is_available_yet() -> None:
     assert "s (2026-11-23T08:00:00.000Z, 1 h old, creating 40 %)" in error.cause
 
 
+def test_of_many_that_are_not_available_the_newest_are_told() -> None:
+    unborn = {**aged("unborn", 0, Status="creating"), "SnapshotCreateTime": None}
+    error = problem([aged(f"s{hours}", hours, Status="creating") for hours in (7, 3, 6, 1, 5, 2)] + [unborn])
+    told = [word.removeprefix("s") for word in error.cause.split() if word[0] == "s" and word[1:].isdigit()]
+    assert told == ["1", "2", "3", "5", "6"]
+
+
 def test_none_at_all_lists_others() -> None:
     error = problem([aged("other", 1, DBClusterIdentifier="invoices")])
     assert "no snapshot of orders in account 123456789012" in error.cause
@@ -140,9 +148,25 @@ def test_none_at_all_lists_others() -> None:
 
 def test_the_pipelines_own_copies_do_not_count() -> None:
     """Their time is when they were copied: the newest copy may hold the oldest data."""
-    tagged = aged("mine", 0, TagList=[{"Key": names.OPERATION_TAG, "Value": "op"}])
-    named = aged("arp-orders-0123456789abcdef", 0)
-    assert chosen([tagged, named, aged("real", 5)]) == "real"
+    own = names.copy_identifier(
+        deployment="arp",
+        cluster_id="orders",
+        snapshot_arn="arn",
+        created_at="2026-11-22T09:00:00.000Z",
+        account=ACCOUNT,
+        region="eu-central-1",
+        kms_key_id=None,
+    )
+    source = "arn:aws:rds:us-east-1:1:cluster-snapshot:x"
+    assert chosen([aged(own, 0, TagList=PIPELINES, SourceDBClusterSnapshotArn=source), aged("real", 5)]) == "real"
+
+
+@pytest.mark.parametrize("name", ["rds:orders-2026-11-23-03-00", "orders-before-release", "awsbackup:job-1"])
+def test_the_snapshots_of_a_restored_cluster_inherit_its_tags_and_count(name: str) -> None:
+    inherited = aged(name, 1, TagList=PIPELINES)
+    assert chosen([inherited, aged("older", 5)]) == name
+    by_day = Rule(account=ACCOUNT, cluster="orders", said_by="snapshot_date", day=date(2026, 11, 23))
+    assert chosen([inherited], by_day) == name
 
 
 def test_another_copy_counts_but_its_time_is_not_its_datas() -> None:
@@ -178,11 +202,30 @@ def test_a_resource_id_decides() -> None:
     assert chosen(TWO, by) == "old"
 
 
-def test_nobody_is_asked_where_there_is_one_cluster() -> None:
+@pytest.mark.parametrize("others", [[], [aged("first", 0, Status="creating", DbClusterResourceId="cluster-B")]])
+def test_a_deleted_clusters_snapshot_is_not_taken_for_its_namesakes(others: list[dict[str, Any]]) -> None:
+    """Created again, the cluster has no snapshot yet, or its first one is still being made."""
+    error = problem([TWO[0], *others], living="cluster-B")
+    assert (type(error), error.field) == (errors.SnapshotAmbiguous, "source_cluster_resource_id")
+    assert "cluster-B) has none" in error.cause
+    assert "cluster-A: old (" in error.cause
+    assert error.details["resource_ids"] == ["cluster-A"]
+
+
+@pytest.mark.parametrize("living", [None, "cluster-A"])
+def test_the_only_clusters_snapshot_is_taken_without_a_word(living: str | None) -> None:
+    """It lives, was deleted, or is another account's, where nobody can tell."""
+    made = choose([TWO[0]], living=living)
+    assert (made.snapshot, made.findings, made.warnings) == (TWO[0], (), ())
+
+
+def test_who_lives_is_not_asked_where_it_does_not_matter() -> None:
     def never() -> str | None:
         raise AssertionError("asked")
 
-    assert selection.choose([TWO[0]], RULE, NOW, living=never).snapshot
+    by = Rule(account=ACCOUNT, cluster="orders", said_by="x", resource_id="cluster-A")
+    assert selection.choose(TWO, by, NOW, living=never).snapshot
+    assert selection.choose([], RULE, NOW, living=never).findings
 
 
 def test_other_accounts_and_other_days_do_not_fit() -> None:

@@ -165,11 +165,11 @@ def test_instances_in_one_root_are_strangers_to_each_other(platform: Platform) -
 def test_a_second_apply_changes_nothing_and_builds_nothing(platform: Platform) -> None:
     empty, printed = platform.root.plan()
     assert empty, printed
-    before = len(platform.sandbox.recorder.calls())
+    before = platform.sandbox.recorder.recorded
     assert platform.root.apply()["deployments"] == platform.outputs
     assert not platform.builds.exists()
     reads = ("Describe", "Get", "Head", "List", "Validate")
-    calls = platform.sandbox.recorder.calls()[before:]
+    calls = platform.sandbox.recorder.calls(since=before)
     assert [call.action for call in calls if not call.operation.startswith(reads)] == []
 
 
