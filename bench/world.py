@@ -126,6 +126,7 @@ class _Aws:
         self.rds, self.kms, self.sns = self.rds_in(REGION), self.kms_in(REGION), Client(world, "sns", REGION)
         self.stepfunctions = Client(world, "stepfunctions", REGION)
         self.ec2 = Client(world, "ec2", REGION)
+        self.autoscaling = Client(world, "application-autoscaling", REGION)
         self.dynamodb = world.tables
 
     def rds_in(self, region: str) -> Client:
@@ -401,6 +402,8 @@ class World:
             return {"KeyMetadata": {"Arn": params["KeyId"], "KeyUsage": "ENCRYPT_DECRYPT", "Enabled": True, **facts}}
         if (service, operation) == ("ec2", "DescribeSecurityGroups"):
             return {"SecurityGroups": [{"GroupId": "sg-1", "VpcId": "vpc-1"}]}
+        if (service, operation) == ("application-autoscaling", "DescribeScalableTargets"):
+            return {"ScalableTargets": []}
         raise AwsError("NotEmulated", f"the benchmark's world has no {service}:{operation}", 501)
 
     # ---- when RDS was ready
