@@ -158,7 +158,7 @@ class Copying:
         snapshots = self.snapshots(account, region)
         key = share_key(snapshot_arn, ctx.settings.account)
         # The look comes before the item: what the pipeline shares has its item before it is shared.
-        if ctx.settings.account not in snapshots.shared_with(identifier):
+        if snapshots.shared_with(identifier).isdisjoint({ctx.settings.account, "all"}):
             if not self.items.join(key, ctx.operation_id, ctx.now, gone=True):
                 return False
             snapshots.share(identifier, ctx.settings.account)

@@ -617,7 +617,7 @@ def _copy_steps(
     if facts.route is not None and facts.route.share_snapshot:
         yield PlanStep(
             "PrepareCopies",
-            f"share the snapshot with account {settings.account}",
+            f"share the snapshot with account {settings.account}, unless it is shared already",
             account=source.account,
             region=source.region,
             reason=f"It belongs to account {source.account}",
@@ -655,7 +655,7 @@ def _tidying(request: Request, facts: Facts) -> Iterator[str]:
         many = "the copies" if len(facts.copies) > 1 else "the copy"
         yield f"{'keep' if request.keep_copies else 'delete'} {many}"
     if facts.route is not None and facts.route.share_snapshot:
-        yield "withdraw the share"
+        yield "withdraw the share if it was made for this"
     if request.deletion_protection:
         yield "switch deletion protection on"
 

@@ -507,9 +507,10 @@ def test_the_share_is_added_once_and_withdrawn_by_the_last(world: World) -> None
     assert "share_withdrawn" in b.events
 
 
-def test_a_persons_share_is_used_and_never_withdrawn(world: World) -> None:
+@pytest.mark.parametrize("whom", [ACCOUNT, "all"])
+def test_a_persons_share_is_used_and_never_withdrawn(world: World, whom: str) -> None:
     there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
-    there.shared["orders-manual"] = {ACCOUNT, "999999999999"}
+    there.shared["orders-manual"] = {whom, "999999999999"}
     op = world.operation("op", plan(share=True))
     for _ in range(2):
         assert op.step("PrepareCopies")["state"] == "READY"

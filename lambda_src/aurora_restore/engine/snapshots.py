@@ -117,7 +117,7 @@ class Snapshots:
         return True
 
     def shared_with(self, identifier: str) -> frozenset[str]:
-        """The accounts that the snapshot is shared with."""
+        """The accounts that the snapshot is shared with; "all" if with everybody."""
         result = self._rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=identifier)[
             "DBClusterSnapshotAttributesResult"
         ]
