@@ -163,7 +163,7 @@ class Copying:
                 return False
             snapshots.share(identifier, ctx.settings.account)
             event = "share_added"
-        elif self.items.join_existing(key, ctx.operation_id):
+        elif self.items.join_existing(key, ctx.operation_id, ctx.now):
             event = "share_joined"
         elif self.items.settled(key, ctx.now):
             self.save("share_found", replace(known, state=ResourceState.FOREIGN))
@@ -220,10 +220,12 @@ class Copying:
     def _withdraw(self, resource: Resource) -> Removal:
         ctx, arn = self._ctx, str(resource.arn)
         snapshots = self.snapshots(resource.account, resource.region)
-        left = self.items.leave(share_key(arn, ctx.settings.account), ctx.operation_id, ctx.now)
+        key = share_key(arn, ctx.settings.account)
+        left = self.items.leave(key, ctx.operation_id, ctx.now)
         if left is not Left.REMOVE:
             return Removal(ResourceState.RELEASED)
         snapshots.withdraw(_identifier(arn), ctx.settings.account)
+        self.items.withdrawn(key)
         return Removal(ResourceState.DELETED)
 
     def save(self, event: str, resource: Resource, **details: Any) -> None:

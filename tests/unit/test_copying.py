@@ -214,6 +214,20 @@ def test_a_copy_that_is_being_deleted_is_waited_for_and_made_anew(world: World) 
     assert len(world.rds().made("copy_db_cluster_snapshot")) == 2
 
 
+def test_a_copy_whose_deletion_failed_is_used_again(world: World) -> None:
+    a, b = world.operation("a", plan(copy())), world.operation("b", plan(copy()))
+    a.copied()
+    world.rds().errors["delete_db_cluster_snapshot"] = [refused("AccessDenied", "no")]
+    with pytest.raises(errors.CleanupIncomplete):
+        a.cleanup()
+    assert b.start()["state"] == "BLOCKED"
+    world.now += SETTLES
+    assert b.start()["state"] == "STARTED"
+    b.cleanup()
+    assert len(world.rds().made("copy_db_cluster_snapshot")) == 1
+    assert b.states == {"arp-orders-1": "DELETED"}
+
+
 def test_a_kept_copy_is_found_again_and_stays(world: World) -> None:
     a = world.operation("a", plan(copy()), keep_copies=True)
     a.copied()
@@ -529,6 +543,34 @@ def test_a_share_that_is_being_withdrawn_is_waited_for(world: World) -> None:
     world.now += SETTLES
     assert b.step("PrepareCopies")["state"] == "READY"
     assert b.record.status is Status.IN_PROGRESS
+    assert there.shared["orders-manual"] == {ACCOUNT}
+
+
+def test_a_share_whose_withdrawal_failed_is_taken_over(world: World) -> None:
+    there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
+    a, b = world.operation("a", plan(share=True)), world.operation("b", plan(share=True))
+    a.step("PrepareCopies")
+    there.errors["modify_db_cluster_snapshot_attribute"] = [refused("AccessDenied", "no")]
+    with pytest.raises(errors.CleanupIncomplete):
+        a.cleanup()
+    assert b.step("PrepareCopies")["state"] == "BLOCKED"
+    world.now += SETTLES
+    assert b.step("PrepareCopies")["state"] == "READY"
+    assert b.states == {SOURCE: "CREATED"}
+    b.cleanup()
+    assert there.shared["orders-manual"] == set()
+
+
+def test_what_a_person_shares_after_the_pipeline_has_withdrawn_its_share_stays(world: World) -> None:
+    there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
+    a, b = world.operation("a", plan(share=True)), world.operation("b", plan(share=True))
+    a.step("PrepareCopies")
+    a.cleanup()
+    there.shared["orders-manual"] = {ACCOUNT}
+    world.now += SETTLES
+    assert b.step("PrepareCopies")["state"] == "READY"
+    b.cleanup()
+    assert b.states == {SOURCE: "FOREIGN"}
     assert there.shared["orders-manual"] == {ACCOUNT}
 
 
