@@ -18,7 +18,7 @@ from aurora_restore import names
 from aurora_restore.engine.snapshots import Snapshots
 from aurora_restore.errors import AssumeRoleFailed, translate
 from aurora_restore.model import PlannedCopy, Record, Resource, ResourceState, SourceRole, iso, parse_time
-from aurora_restore.readiness import SNAPSHOT_GOING, in_flight, normal_status
+from aurora_restore.readiness import SNAPSHOT_GOING, Described, in_flight, normal_status
 from aurora_restore.runtime import StepContext, logger
 from aurora_restore.shared_items import Lanes, Left, SharedItems, Turn, copy_key, share_key
 
@@ -127,6 +127,10 @@ class Copying:
         lanes = self.items.change_lanes(turn, lambda lanes: lanes.forget(turn))
         self.wake(turn, lanes)
 
+    def leave_lane_of(self, turn: Turn, found: Described) -> None:
+        """Leave the lane of what is there; what is in flight needs it, until who finds all of them taken looks."""
+        (self.leave_queue if in_flight(found) else self.leave_lane)(turn)
+
     def wake(self, turn: Turn, lanes: Lanes) -> None:
         """Wake those whose turn it is now. A wake-up that is lost costs time only: they ask again by themselves."""
         for waiter in lanes.next(limit=self.limit, now=self._ctx.now):
@@ -207,11 +211,10 @@ class Copying:
             (self.leave_queue if used else self.leave_lane)(turn)
             return Removal(ResourceState.RELEASED if used else ResourceState.DELETED)
         if not names.bears_tags(found.get("TagList"), deployment=ctx.settings.deployment):
-            self.leave_lane(turn)
+            self.leave_lane_of(turn, found)
             return Removal(ResourceState.FOREIGN)
         if left is not Left.REMOVE:
-            # What is in flight needs its lane: another owner gives it back, or whoever finds all of them taken.
-            (self.leave_queue if in_flight(found) else self.leave_lane)(turn)
+            self.leave_lane_of(turn, found)
             return Removal(ResourceState.KEPT if keep and left is Left.KEPT else ResourceState.RELEASED)
         there = normal_status(found.get("Status")) in SNAPSHOT_GOING or snapshots.delete(resource.identifier)
         self.leave_lane(turn)

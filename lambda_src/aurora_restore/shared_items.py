@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from aurora_restore import waits
 from aurora_restore.errors import StateConflict, translate, wire_code
 from aurora_restore.model import from_dynamo, iso
 
@@ -28,11 +29,12 @@ SETTLES: Final = timedelta(seconds=300)
 Only then may what was removed be made anew under the same name, or a late call would remove the new one.
 """
 
-HELD_UNSEEN: Final = timedelta(seconds=600)
-"""How long a copy may hold its lane without being in flight, which it is between taking the lane and RDS showing it."""
-
 WAITER_GRACE: Final = timedelta(seconds=300)
 """How long a waiter keeps its place after it should have come back: longer than the retries of a step that is slow."""
+
+HELD_UNSEEN: Final = timedelta(seconds=waits.TURN_CAP) + 2 * WAITER_GRACE
+"""How long a copy may hold its lane without being in flight: until RDS shows it, or while AWS refuses it for copies of
+others, when its operation comes back within TURN_CAP and its grace."""
 
 _GONE_AFTER: Final = timedelta(days=7)
 _ATTEMPTS: Final = 10
