@@ -18,7 +18,7 @@ from aurora_restore import names
 from aurora_restore.engine.snapshots import Snapshots
 from aurora_restore.errors import AssumeRoleFailed, translate
 from aurora_restore.model import PlannedCopy, Record, Resource, ResourceState, SourceRole, iso, parse_time
-from aurora_restore.readiness import SNAPSHOT_GOING, Described, in_flight, normal_status
+from aurora_restore.readiness import SNAPSHOT_GOING, Described, copy_failed, in_flight, normal_status
 from aurora_restore.runtime import StepContext, logger
 from aurora_restore.shared_items import Lanes, Left, SharedItems, Turn, copy_key, share_key
 
@@ -205,7 +205,8 @@ class Copying:
         if found is None and early and resource.state is not ResourceState.DELETING:
             self.leave_queue(turn)
             return Removal(resource.state, "may still appear")
-        left = self.items.leave(key, ctx.operation_id, ctx.now, keep=keep and found is not None)
+        keep = keep and found is not None and not copy_failed(found)
+        left = self.items.leave(key, ctx.operation_id, ctx.now, keep=keep)
         if found is None:
             used = left is Left.OTHERS
             (self.leave_queue if used else self.leave_lane)(turn)

@@ -13,6 +13,7 @@ from aurora_restore.database.users import reserved
 from aurora_restore.engine import aurora, settings_table
 from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (
+    CopyFailed,
     CopyNameConflict,
     EngineDowngrade,
     EngineVersionNotOffered,
@@ -42,7 +43,7 @@ from aurora_restore.model import (
     SnapshotKind,
     iso,
 )
-from aurora_restore.readiness import Described, normal_status
+from aurora_restore.readiness import Described, copy_failed, normal_status
 from aurora_restore.settings import Settings
 
 _SHOWN: Final = 20
@@ -197,11 +198,21 @@ def _source_refusals(
 def _copy_refusals(facts: Facts, settings: Settings) -> Iterator[RestoreError]:
     for copy in facts.copies:
         existing = facts.existing(copy)
-        if existing is not None and not names.bears_tags(existing.get("TagList"), deployment=settings.deployment):
+        if existing is None:
+            continue
+        if not names.bears_tags(existing.get("TagList"), deployment=settings.deployment):
             yield CopyNameConflict(
                 f"Account {copy.account} has a snapshot {copy.identifier} in {copy.region}, which this deployment has "
                 "not made",
                 field="reuse_copies",
+            )
+        elif copy_failed(existing):
+            # Kept while it was in flight, or its operation was stopped: nobody else comes to delete it.
+            yield CopyFailed(
+                f"The copy {copy.identifier} in account {copy.account}, {copy.region}, is {existing.get('Status')}: "
+                "an earlier operation has left it",
+                field="reuse_copies",
+                remedy="Delete that snapshot once no operation runs that needs it, or set reuse_copies = false.",
             )
 
 

@@ -193,8 +193,8 @@ def _snapshot(
         role=known.role if known else None,
         share_keys=known.share_kms_key_arns if known else {},
     )
-    # With a role no share that is there counts: another operation may have made it, and withdraw it. PrepareCopies joins
-    # that one, makes one of its own, or finds a person's.
+    # With a role no share that is there counts: another operation may have made it, and withdraw it. PrepareCopies
+    # joins that one, makes one of its own, or finds a person's.
     shared = by_role is None and not view.owner
     key, kms_key = _snapshot_key(looks, own, by_role, snapshot, settings)
     return replace(snapshot, shared=shared, key=key, kms_key=kms_key)

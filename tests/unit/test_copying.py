@@ -241,6 +241,15 @@ def test_a_kept_copy_is_found_again_and_stays(world: World) -> None:
     assert world.rds().made("delete_db_cluster_snapshot") == []
 
 
+def test_a_copy_that_has_failed_is_never_kept(world: World) -> None:
+    op = world.operation("op", plan(copy()), keep_copies_on_failure=True)
+    op.start()
+    world.rds().snapshots[0]["Status"] = "failed"
+    op.compensate()
+    assert op.states == {"arp-orders-1": "DELETING"}
+    assert len(world.rds().made("delete_db_cluster_snapshot")) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

@@ -422,6 +422,14 @@ def test_anothers_snapshot_under_the_copys_name() -> None:
     assert finding(aws, source_accounts(), **FROM_THERE)[:2] == ("CopyNameConflict", "reuse_copies")
 
 
+def test_a_copy_that_has_failed_is_no_copy_to_use_again() -> None:
+    aws = two_accounts(elsewhere())
+    there_already(aws, TagList=[{"Key": MANAGED_BY_TAG, "Value": "restore"}], Status="failed")
+    error, field, cause = finding(aws, source_accounts(), **FROM_THERE)
+    assert (error, field) == ("CopyFailed", "reuse_copies")
+    assert "is failed" in cause
+
+
 def test_copies_in_flight_are_a_warning() -> None:
     aws = two_accounts(elsewhere())
     place = aws.others[SOURCE_ACCOUNT].rds_in(REGION)
