@@ -206,7 +206,7 @@ class Copying:
             self.leave_queue(turn)
             return Removal(resource.state, "may still appear")
         keep = keep and found is not None and not copy_failed(found)
-        left = self.items.leave(key, ctx.operation_id, ctx.now, keep=keep)
+        left = self._leave(key, keep=keep)
         if found is None:
             used = left is Left.OTHERS
             (self.leave_queue if used else self.leave_lane)(turn)
@@ -225,12 +225,30 @@ class Copying:
         ctx, arn = self._ctx, str(resource.arn)
         snapshots = self.snapshots(resource.account, resource.region)
         key = share_key(arn, ctx.settings.account)
-        left = self.items.leave(key, ctx.operation_id, ctx.now)
+        left = self._leave(key)
         if left is not Left.REMOVE:
             return Removal(ResourceState.RELEASED)
         snapshots.withdraw(_identifier(arn), ctx.settings.account)
         self.items.withdrawn(key)
         return Removal(ResourceState.DELETED)
+
+    def _leave(self, key: str, *, keep: bool = False) -> Left:
+        """Leave, and have leave who is an owner still though its operation is over: it could not, and will not."""
+        ctx = self._ctx
+        left = self.items.leave(key, ctx.operation_id, ctx.now, keep=keep)
+        if left is Left.OTHERS:
+            for owner in sorted(self.items.owners(key)):
+                if self._over(owner):
+                    left = self.items.leave(key, owner, ctx.now)
+        return left
+
+    def _over(self, operation_id: str) -> bool:
+        """Nothing more is done by the operation, not even its compensation."""
+        record = self._ctx.store.find(operation_id)
+        if record is None:
+            return True
+        compensation = record.results.get("compensation") or {}
+        return record.status.finished and compensation.get("outcome") != "running"
 
     def save(self, event: str, resource: Resource, **details: Any) -> None:
         """Record what has become of a copy or a share."""

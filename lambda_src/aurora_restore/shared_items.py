@@ -191,6 +191,10 @@ class SharedItems:
         """Note that the share is gone, by who was the last to leave it."""
         self._update(key, "SET withdrawn = :yes", "#state = :deleting", {":yes": True, ":deleting": "DELETING"})
 
+    def owners(self, key: str) -> frozenset[str]:
+        """Who needs the thing."""
+        return frozenset(self._read(key).get("owners", ()))
+
     def settled(self, key: str, now: datetime) -> bool:
         """No removal may be under way."""
         item = self._read(key)

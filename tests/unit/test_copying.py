@@ -183,6 +183,30 @@ def test_a_second_operation_joins_the_copy_and_the_last_one_deletes_it(world: Wo
     assert len(world.rds().made("delete_db_cluster_snapshot")) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "results", "removed"),
+    [
+        (Status.SUCCEEDED, {}, True),
+        (Status.FAILED, {"compensation": {"outcome": "incomplete"}}, True),
+        (Status.FAILED, {"compensation": {"outcome": "running"}}, False),
+        (Status.IN_PROGRESS, {}, False),
+    ],
+)
+def test_an_owner_whose_operation_is_over_holds_nothing(
+    world: World, status: Status, results: dict[str, Any], removed: bool
+) -> None:
+    """It could not leave when it was its turn: the account was out of reach."""
+    there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
+    a, b = (world.operation(name, plan(copy(), share=True)) for name in ("a", "b"))
+    a.copied()
+    b.copied()
+    a.change(status=status, results=results)
+    b.cleanup()
+    assert set(b.states.values()) == {"DELETED" if removed else "RELEASED"}
+    assert there.shared["orders-manual"] == (set() if removed else {ACCOUNT})
+    assert len(world.rds().made("delete_db_cluster_snapshot")) == removed
+
+
 def test_what_fails_does_not_take_the_copy_from_others(world: World) -> None:
     a, b = world.operation("a", plan(copy())), world.operation("b", plan(copy()))
     a.start()
