@@ -268,7 +268,6 @@ locals {
           "rds:DescribeDBClusterEndpoints",
           "rds:DescribeDBClusterParameterGroups",
           "rds:DescribeDBClusters",
-          "rds:DescribeDBClusterSnapshotAttributes",
           "rds:DescribeDBClusterSnapshots",
           "rds:DescribeDBEngineVersions",
           "rds:DescribeDBInstances",

@@ -18,7 +18,7 @@ from aurora_restore import names
 from aurora_restore.engine.snapshots import Snapshots
 from aurora_restore.errors import AssumeRoleFailed, translate
 from aurora_restore.model import PlannedCopy, Record, Resource, ResourceState, SourceRole, iso, parse_time
-from aurora_restore.readiness import SNAPSHOT_GOING, in_flight, normal_status
+from aurora_restore.readiness import SNAPSHOT_GOING, Described, copy_failed, in_flight, normal_status
 from aurora_restore.runtime import StepContext, logger
 from aurora_restore.shared_items import Lanes, Left, SharedItems, Turn, copy_key, share_key
 
@@ -127,6 +127,10 @@ class Copying:
         lanes = self.items.change_lanes(turn, lambda lanes: lanes.forget(turn))
         self.wake(turn, lanes)
 
+    def leave_lane_of(self, turn: Turn, found: Described) -> None:
+        """Leave the lane of what is there; what is in flight needs it, until who finds all of them taken looks."""
+        (self.leave_queue if in_flight(found) else self.leave_lane)(turn)
+
     def wake(self, turn: Turn, lanes: Lanes) -> None:
         """Wake those whose turn it is now. A wake-up that is lost costs time only: they ask again by themselves."""
         for waiter in lanes.next(limit=self.limit, now=self._ctx.now):
@@ -158,12 +162,12 @@ class Copying:
         snapshots = self.snapshots(account, region)
         key = share_key(snapshot_arn, ctx.settings.account)
         # The look comes before the item: what the pipeline shares has its item before it is shared.
-        if ctx.settings.account not in snapshots.shared_with(identifier):
+        if snapshots.shared_with(identifier).isdisjoint({ctx.settings.account, "all"}):
             if not self.items.join(key, ctx.operation_id, ctx.now, gone=True):
                 return False
             snapshots.share(identifier, ctx.settings.account)
             event = "share_added"
-        elif self.items.join_existing(key, ctx.operation_id):
+        elif self.items.join_existing(key, ctx.operation_id, ctx.now):
             event = "share_joined"
         elif self.items.settled(key, ctx.now):
             self.save("share_found", replace(known, state=ResourceState.FOREIGN))
@@ -201,17 +205,17 @@ class Copying:
         if found is None and early and resource.state is not ResourceState.DELETING:
             self.leave_queue(turn)
             return Removal(resource.state, "may still appear")
-        left = self.items.leave(key, ctx.operation_id, ctx.now, keep=keep and found is not None)
+        keep = keep and found is not None and not copy_failed(found)
+        left = self._leave(key, keep=keep)
         if found is None:
             used = left is Left.OTHERS
             (self.leave_queue if used else self.leave_lane)(turn)
             return Removal(ResourceState.RELEASED if used else ResourceState.DELETED)
         if not names.bears_tags(found.get("TagList"), deployment=ctx.settings.deployment):
-            self.leave_lane(turn)
+            self.leave_lane_of(turn, found)
             return Removal(ResourceState.FOREIGN)
         if left is not Left.REMOVE:
-            # What is in flight needs its lane: another owner gives it back, or whoever finds all of them taken.
-            (self.leave_queue if in_flight(found) else self.leave_lane)(turn)
+            self.leave_lane_of(turn, found)
             return Removal(ResourceState.KEPT if keep and left is Left.KEPT else ResourceState.RELEASED)
         there = normal_status(found.get("Status")) in SNAPSHOT_GOING or snapshots.delete(resource.identifier)
         self.leave_lane(turn)
@@ -220,11 +224,31 @@ class Copying:
     def _withdraw(self, resource: Resource) -> Removal:
         ctx, arn = self._ctx, str(resource.arn)
         snapshots = self.snapshots(resource.account, resource.region)
-        left = self.items.leave(share_key(arn, ctx.settings.account), ctx.operation_id, ctx.now)
+        key = share_key(arn, ctx.settings.account)
+        left = self._leave(key)
         if left is not Left.REMOVE:
             return Removal(ResourceState.RELEASED)
         snapshots.withdraw(_identifier(arn), ctx.settings.account)
+        self.items.withdrawn(key)
         return Removal(ResourceState.DELETED)
+
+    def _leave(self, key: str, *, keep: bool = False) -> Left:
+        """Leave, and have leave who is an owner still though its operation is over: it could not, and will not."""
+        ctx = self._ctx
+        left = self.items.leave(key, ctx.operation_id, ctx.now, keep=keep)
+        if left is Left.OTHERS:
+            for owner in sorted(self.items.owners(key)):
+                if self._over(owner):
+                    left = self.items.leave(key, owner, ctx.now)
+        return left
+
+    def _over(self, operation_id: str) -> bool:
+        """Nothing more is done by the operation, not even its compensation."""
+        record = self._ctx.store.find(operation_id)
+        if record is None:
+            return True
+        compensation = record.results.get("compensation") or {}
+        return record.status.finished and compensation.get("outcome") != "running"
 
     def save(self, event: str, resource: Resource, **details: Any) -> None:
         """Record what has become of a copy or a share."""

@@ -69,6 +69,7 @@ def _fitting(stem: str, suffix: str) -> str:
 def copy_identifier(
     *,
     deployment: str,
+    home: str,
     cluster_id: str,
     snapshot_arn: str,
     created_at: str,
@@ -80,9 +81,10 @@ def copy_identifier(
     """A copy of a snapshot: ``arp-<cluster>-<16 hex digits>``; the digits stand for all that makes it the copy it is.
 
     So a second operation that needs the same copy finds it. The snapshot's time belongs to it, since a snapshot may be
-    deleted and taken again under its name; an ``operation_id`` makes it the copy of that operation alone.
+    deleted and taken again under its name; an ``operation_id`` makes it the copy of that operation alone. ``home`` is
+    where the deployment is: another one of its name, with a state table of its own, may copy to the same place.
     """
-    facts = (deployment, snapshot_arn, created_at, account, region, kms_key_id or "", operation_id or "")
+    facts = (deployment, home, snapshot_arn, created_at, account, region, kms_key_id or "", operation_id or "")
     digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     room = MAX_IDENTIFIER - len("arp--") - len(digest)
     stem = re.sub(r"[^a-z0-9]+", "-", cluster_id.lower())[:room].strip("-")

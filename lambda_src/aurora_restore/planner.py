@@ -13,6 +13,7 @@ from aurora_restore.database.users import reserved
 from aurora_restore.engine import aurora, settings_table
 from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (
+    CopyFailed,
     CopyNameConflict,
     EngineDowngrade,
     EngineVersionNotOffered,
@@ -43,7 +44,7 @@ from aurora_restore.model import (
     SnapshotKind,
     iso,
 )
-from aurora_restore.readiness import Described, normal_status
+from aurora_restore.readiness import Described, copy_failed, normal_status
 from aurora_restore.settings import Settings
 
 _SHOWN: Final = 20
@@ -201,11 +202,21 @@ def _source_refusals(
 def _copy_refusals(facts: Facts, settings: Settings) -> Iterator[RestoreError]:
     for copy in facts.copies:
         existing = facts.existing(copy)
-        if existing is not None and not names.bears_tags(existing.get("TagList"), deployment=settings.deployment):
+        if existing is None:
+            continue
+        if not names.bears_tags(existing.get("TagList"), deployment=settings.deployment):
             yield CopyNameConflict(
                 f"Account {copy.account} has a snapshot {copy.identifier} in {copy.region}, which this deployment has "
                 "not made",
                 field="reuse_copies",
+            )
+        elif copy_failed(existing):
+            # Kept while it was in flight, or its operation was stopped: nobody else comes to delete it.
+            yield CopyFailed(
+                f"The copy {copy.identifier} in account {copy.account}, {copy.region}, is {existing.get('Status')}: "
+                "an earlier operation has left it",
+                field="reuse_copies",
+                remedy="Delete that snapshot once no operation runs that needs it, or set reuse_copies = false.",
             )
 
 
@@ -643,7 +654,7 @@ def _copy_steps(
     if facts.route is not None and facts.route.share_snapshot:
         yield PlanStep(
             "PrepareCopies",
-            f"share the snapshot with account {settings.account}",
+            f"share the snapshot with account {settings.account}, unless it is shared already",
             account=source.account,
             region=source.region,
             reason=f"It belongs to account {source.account}",
@@ -681,7 +692,7 @@ def _tidying(request: Request, facts: Facts) -> Iterator[str]:
         many = "the copies" if len(facts.copies) > 1 else "the copy"
         yield f"{'keep' if request.keep_copies else 'delete'} {many}"
     if facts.route is not None and facts.route.share_snapshot:
-        yield "withdraw the share"
+        yield "withdraw the share if it was made for this"
     if request.deletion_protection:
         yield "switch deletion protection on"
 

@@ -29,7 +29,7 @@ from aurora_restore.errors import (
 )
 from aurora_restore.facts import Facts, Place, Quota, SourceFacts
 from aurora_restore.keys import Key
-from aurora_restore.model import CopyRoute, KeyKind, PlannedCopy, Request, SnapshotKind, SourceKind, SourceRole
+from aurora_restore.model import CopyRoute, KeyKind, PlannedCopy, Request, SourceKind, SourceRole
 from aurora_restore.readiness import Described, normal_status
 from aurora_restore.settings import Settings
 from aurora_restore.sources import SourceAccount
@@ -202,9 +202,9 @@ def _snapshot(
         role=known.role if known else None,
         share_keys=known.share_kms_key_arns if known else {},
     )
-    shared = not view.owner
-    if by_role and view.owner and snapshot.kind is SnapshotKind.MANUAL:
-        shared = looks.at("shares", lambda: _shared(by_role.rds_in(region), snapshot, settings.account), default=False)
+    # With a role no share that is there counts: another operation may have made it, and withdraw it. PrepareCopies
+    # joins that one, makes one of its own, or finds a person's.
+    shared = by_role is None and not view.owner
     key, kms_key = _snapshot_key(looks, own, by_role, snapshot, settings)
     return replace(snapshot, shared=shared, key=key, kms_key=kms_key)
 
@@ -232,17 +232,6 @@ def _found(view: selection.View, request: Request, now: datetime, settings: Sett
             f"RDS does not answer in {view.region}: it is not a region, or the function's VPC has no way to it",
             field="source_region",
         ) from error
-
-
-def _shared(rds: RDSClient, snapshot: SourceFacts, account: str) -> bool:
-    """The owner shares it with the account, or with everybody."""
-    found = rds.describe_db_cluster_snapshot_attributes(
-        DBClusterSnapshotIdentifier=names.snapshot_name(str(snapshot.described["DBClusterSnapshotIdentifier"]))
-    )["DBClusterSnapshotAttributesResult"]
-    return any(
-        attribute.get("AttributeName") == "restore" and {account, "all"} & set(attribute.get("AttributeValues") or ())
-        for attribute in found.get("DBClusterSnapshotAttributes", ())
-    )
 
 
 def _snapshot_key(

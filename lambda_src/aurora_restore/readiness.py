@@ -257,6 +257,11 @@ def in_flight(snapshot: Described | None) -> bool:
     return snapshot is not None and normal_status(snapshot.get("Status")) in SNAPSHOT_TRANSIENT
 
 
+def copy_failed(snapshot: Described) -> bool:
+    """The snapshot is of no use, and will not come to be."""
+    return normal_status(snapshot.get("Status")) in SNAPSHOT_TERMINAL
+
+
 def under_way(statuses: Mapping[str, str | None]) -> Readiness | None:
     """PENDING when each resource has a status known to pass by itself; None when any has another, or there is none."""
     found = {name: status for name, status in statuses.items() if status is not None}

@@ -46,6 +46,7 @@ def _planned(route: Route, request: Request, source: SourceFacts, settings: Sett
     for ordinal, hop in enumerate(route.hops, 1):
         identifier = names.copy_identifier(
             deployment=settings.deployment,
+            home=f"{settings.account} {settings.region}",
             cluster_id=str(source.described.get("DBClusterIdentifier", "")),
             snapshot_arn=source.arn,
             created_at=iso(source.described["SnapshotCreateTime"]),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from aurora_restore import waits
 from aurora_restore.errors import StateConflict, translate, wire_code
 from aurora_restore.model import from_dynamo, iso
 
@@ -28,14 +29,17 @@ SETTLES: Final = timedelta(seconds=300)
 Only then may what was removed be made anew under the same name, or a late call would remove the new one.
 """
 
-HELD_UNSEEN: Final = timedelta(seconds=600)
-"""How long a copy may hold its lane without being in flight, which it is between taking the lane and RDS showing it."""
-
 WAITER_GRACE: Final = timedelta(seconds=300)
 """How long a waiter keeps its place after it should have come back: longer than the retries of a step that is slow."""
 
+HELD_UNSEEN: Final = timedelta(seconds=waits.TURN_CAP) + 2 * WAITER_GRACE
+"""How long a copy may hold its lane without being in flight: until RDS shows it, or while AWS refuses it for copies of
+others, when its operation comes back within TURN_CAP and its grace."""
+
 _GONE_AFTER: Final = timedelta(days=7)
 _ATTEMPTS: Final = 10
+_FREE: Final = "#state = :active OR (#state = :deleting AND deleting_at < :settled)"
+"""Of an item: no removal can arrive any more."""
 _serialize: Final = TypeSerializer().serialize
 _deserialize: Final = TypeDeserializer().deserialize
 
@@ -170,29 +174,44 @@ class SharedItems:
     def join(self, key: str, operation_id: str, now: datetime, *, gone: bool) -> bool:
         """Become an owner; False while somebody removes it, or may still do so.
 
-        ``gone``: the caller has seen that the thing is not there; then a removal that has settled is over.
+        The caller has seen that the thing is not there (``gone``), or that it is and is not going: then a removal that
+        has settled is over, or has failed.
         """
-        removed = " OR (#state = :deleting AND deleting_at < :settled)" if gone else ""
-        extra = {":deleting": "DELETING", ":settled": iso(now - SETTLES)} if gone else {}
         # Whoever wanted it kept meant the one that was there.
-        stale = "deleting_at, expires_at, kept" if gone else "deleting_at, expires_at"
-        return self._join(key, operation_id, f"attribute_not_exists(#state) OR #state = :active{removed}", stale, extra)
+        return self._join(key, operation_id, now, f"attribute_not_exists(#state) OR {_FREE}", "kept" if gone else "")
 
-    def join_existing(self, key: str, operation_id: str) -> bool:
-        """Become an owner of what the pipeline has made; False if it has not, or somebody removes it."""
-        return self._join(key, operation_id, "#state = :active", "expires_at", {})
+    def join_existing(self, key: str, operation_id: str, now: datetime) -> bool:
+        """Become an owner of the share that is there, if it is the pipeline's and nobody is withdrawing it.
+
+        One that was to be withdrawn and was not is the pipeline's still; what is there after that is a person's.
+        """
+        return self._join(key, operation_id, now, f"({_FREE}) AND attribute_not_exists(withdrawn)")
+
+    def withdrawn(self, key: str) -> None:
+        """Note that the share is gone, by who was the last to leave it."""
+        self._update(key, "SET withdrawn = :yes", "#state = :deleting", {":yes": True, ":deleting": "DELETING"})
+
+    def owners(self, key: str) -> frozenset[str]:
+        """Who needs the thing."""
+        return frozenset(self._read(key).get("owners", ()))
 
     def settled(self, key: str, now: datetime) -> bool:
         """No removal may be under way."""
         item = self._read(key)
         return item.get("state") != "DELETING" or str(item["deleting_at"]) < iso(now - SETTLES)
 
-    def _join(self, key: str, operation_id: str, condition: str, stale: str, extra: Mapping[str, str]) -> bool:
+    def _join(self, key: str, operation_id: str, now: datetime, condition: str, *stale: str) -> bool:
+        past = ", ".join(["deleting_at", "expires_at", "withdrawn", *filter(None, stale)])
         joined = self._update(
             key,
-            f"SET #state = :active ADD owners :me REMOVE {stale}",
+            f"SET #state = :active ADD owners :me REMOVE {past}",
             condition,
-            {":active": "ACTIVE", ":me": {operation_id}, **extra},
+            {
+                ":active": "ACTIVE",
+                ":deleting": "DELETING",
+                ":settled": iso(now - SETTLES),
+                ":me": {operation_id},
+            },
         )
         return joined is not None
 

@@ -12,7 +12,7 @@ from aurora_restore import audit, errors
 from aurora_restore.engine.snapshots import Snapshots, copy_parameters
 from aurora_restore.model import CopyRoute, PhaseTiming, Status, iso
 from aurora_restore.names import MANAGED_BY_TAG, OPERATION_TAG
-from aurora_restore.shared_items import SETTLES, Turn, copy_key, share_key
+from aurora_restore.shared_items import HELD_UNSEEN, SETTLES, Turn, copy_key, share_key
 from tests.unit.copy_support import (
     SOURCE,
     SOURCE_ACCOUNT,
@@ -183,6 +183,30 @@ def test_a_second_operation_joins_the_copy_and_the_last_one_deletes_it(world: Wo
     assert len(world.rds().made("delete_db_cluster_snapshot")) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "results", "removed"),
+    [
+        (Status.SUCCEEDED, {}, True),
+        (Status.FAILED, {"compensation": {"outcome": "incomplete"}}, True),
+        (Status.FAILED, {"compensation": {"outcome": "running"}}, False),
+        (Status.IN_PROGRESS, {}, False),
+    ],
+)
+def test_an_owner_whose_operation_is_over_holds_nothing(
+    world: World, status: Status, results: dict[str, Any], removed: bool
+) -> None:
+    """It could not leave when it was its turn: the account was out of reach."""
+    there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
+    a, b = (world.operation(name, plan(copy(), share=True)) for name in ("a", "b"))
+    a.copied()
+    b.copied()
+    a.change(status=status, results=results)
+    b.cleanup()
+    assert set(b.states.values()) == {"DELETED" if removed else "RELEASED"}
+    assert there.shared["orders-manual"] == (set() if removed else {ACCOUNT})
+    assert len(world.rds().made("delete_db_cluster_snapshot")) == removed
+
+
 def test_what_fails_does_not_take_the_copy_from_others(world: World) -> None:
     a, b = world.operation("a", plan(copy())), world.operation("b", plan(copy()))
     a.start()
@@ -214,6 +238,20 @@ def test_a_copy_that_is_being_deleted_is_waited_for_and_made_anew(world: World) 
     assert len(world.rds().made("copy_db_cluster_snapshot")) == 2
 
 
+def test_a_copy_whose_deletion_failed_is_used_again(world: World) -> None:
+    a, b = world.operation("a", plan(copy())), world.operation("b", plan(copy()))
+    a.copied()
+    world.rds().errors["delete_db_cluster_snapshot"] = [refused("AccessDenied", "no")]
+    with pytest.raises(errors.CleanupIncomplete):
+        a.cleanup()
+    assert b.start()["state"] == "BLOCKED"
+    world.now += SETTLES
+    assert b.start()["state"] == "STARTED"
+    b.cleanup()
+    assert len(world.rds().made("copy_db_cluster_snapshot")) == 1
+    assert b.states == {"arp-orders-1": "DELETED"}
+
+
 def test_a_kept_copy_is_found_again_and_stays(world: World) -> None:
     a = world.operation("a", plan(copy()), keep_copies=True)
     a.copied()
@@ -227,12 +265,20 @@ def test_a_kept_copy_is_found_again_and_stays(world: World) -> None:
     assert world.rds().made("delete_db_cluster_snapshot") == []
 
 
+def test_a_copy_that_has_failed_is_never_kept(world: World) -> None:
+    op = world.operation("op", plan(copy()), keep_copies_on_failure=True)
+    op.start()
+    world.rds().snapshots[0]["Status"] = "failed"
+    op.compensate()
+    assert op.states == {"arp-orders-1": "DELETING"}
+    assert len(world.rds().made("delete_db_cluster_snapshot")) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
         ({"TagList": []}, MANAGED_BY_TAG),
         ({"TagList": [{"Key": MANAGED_BY_TAG, "Value": "other"}]}, MANAGED_BY_TAG),
-        ({"SourceDBClusterSnapshotArn": arn("other")}, "is a copy of"),
     ],
 )
 def test_what_only_has_the_name_is_not_adopted_and_never_deleted(
@@ -249,9 +295,21 @@ def test_what_only_has_the_name_is_not_adopted_and_never_deleted(
     assert world.rds().made("delete_db_cluster_snapshot") == []
 
 
-def test_a_copy_without_an_item_is_adopted_by_its_tag(world: World) -> None:
+def test_a_conflict_does_not_free_the_lane_of_what_is_in_flight(world: World) -> None:
+    op = world.operation("op", plan(copy()))
+    op.start()
+    world.rds().snapshots[0]["TagList"] = []
+    with pytest.raises(errors.CopyNameConflict):
+        op.start()
+    assert world.items.lanes(_turn(op)).holders
+    op.compensate()
+    assert world.items.lanes(_turn(op)).holders
+
+
+@pytest.mark.parametrize("source", [None, arn("arp-orders-near", SOURCE_ACCOUNT, SOURCE_REGION)])
+def test_a_copy_without_an_item_is_adopted_by_its_tag_whichever_way_it_came(world: World, source: str | None) -> None:
     planned = copy()
-    world.rds().snapshots.append(foreign_copy(planned, SourceDBClusterSnapshotArn=None))
+    world.rds().snapshots.append(foreign_copy(planned, SourceDBClusterSnapshotArn=source))
     op = world.operation("op", plan(planned))
     op.copied()
     op.cleanup()
@@ -384,7 +442,7 @@ def test_lanes_that_nobody_uses_are_found_when_all_are_taken(world: World) -> No
     b.start()
     world.rds().found("arp-orders-0")["Status"] = "available"  # type: ignore[index]
     assert c.start()["state"] == "QUEUED"
-    world.now += timedelta(seconds=900)
+    world.now += HELD_UNSEEN
     assert c.start()["state"] == "STARTED"
     assert set(world.items.lanes(_turn(a)).holders) == {arn("arp-orders-1"), arn("arp-orders-2")}
 
@@ -507,9 +565,10 @@ def test_the_share_is_added_once_and_withdrawn_by_the_last(world: World) -> None
     assert "share_withdrawn" in b.events
 
 
-def test_a_persons_share_is_used_and_never_withdrawn(world: World) -> None:
+@pytest.mark.parametrize("whom", [ACCOUNT, "all"])
+def test_a_persons_share_is_used_and_never_withdrawn(world: World, whom: str) -> None:
     there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
-    there.shared["orders-manual"] = {ACCOUNT, "999999999999"}
+    there.shared["orders-manual"] = {whom, "999999999999"}
     op = world.operation("op", plan(share=True))
     for _ in range(2):
         assert op.step("PrepareCopies")["state"] == "READY"
@@ -528,6 +587,34 @@ def test_a_share_that_is_being_withdrawn_is_waited_for(world: World) -> None:
     world.now += SETTLES
     assert b.step("PrepareCopies")["state"] == "READY"
     assert b.record.status is Status.IN_PROGRESS
+    assert there.shared["orders-manual"] == {ACCOUNT}
+
+
+def test_a_share_whose_withdrawal_failed_is_taken_over(world: World) -> None:
+    there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
+    a, b = world.operation("a", plan(share=True)), world.operation("b", plan(share=True))
+    a.step("PrepareCopies")
+    there.errors["modify_db_cluster_snapshot_attribute"] = [refused("AccessDenied", "no")]
+    with pytest.raises(errors.CleanupIncomplete):
+        a.cleanup()
+    assert b.step("PrepareCopies")["state"] == "BLOCKED"
+    world.now += SETTLES
+    assert b.step("PrepareCopies")["state"] == "READY"
+    assert b.states == {SOURCE: "CREATED"}
+    b.cleanup()
+    assert there.shared["orders-manual"] == set()
+
+
+def test_what_a_person_shares_after_the_pipeline_has_withdrawn_its_share_stays(world: World) -> None:
+    there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
+    a, b = world.operation("a", plan(share=True)), world.operation("b", plan(share=True))
+    a.step("PrepareCopies")
+    a.cleanup()
+    there.shared["orders-manual"] = {ACCOUNT}
+    world.now += SETTLES
+    assert b.step("PrepareCopies")["state"] == "READY"
+    b.cleanup()
+    assert b.states == {SOURCE: "FOREIGN"}
     assert there.shared["orders-manual"] == {ACCOUNT}
 
 

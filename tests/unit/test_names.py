@@ -68,6 +68,7 @@ def test_bears_the_deployments_tag() -> None:
 copy_facts = st.fixed_dictionaries(
     {
         "deployment": st.sampled_from(["restore", "other"]),
+        "home": st.sampled_from(["1 a", "1 b", "2 a"]),
         "snapshot_arn": st.sampled_from(["arn:1", "arn:2"]),
         "created_at": st.sampled_from(["2026-11-22", "2026-11-23"]),
         "account": st.sampled_from(["1", "2"]),
@@ -93,7 +94,7 @@ def test_a_copy_has_the_name_of_what_makes_it(cluster: str, one: dict[str, str],
 
 
 def test_a_copy_is_named_after_its_cluster() -> None:
-    facts = {"deployment": "d", "snapshot_arn": "a", "created_at": "c", "account": "1", "region": "r"}
+    facts = {"deployment": "d", "home": "h", "snapshot_arn": "a", "created_at": "c", "account": "1", "region": "r"}
     assert names.copy_identifier(cluster_id="Orders", kms_key_id=None, **facts).startswith("arp-orders-")
     assert len(names.copy_identifier(cluster_id="a" * 63, kms_key_id=None, **facts)) == 63
     assert not names.is_copy_identifier("arp-orders-before-migration")

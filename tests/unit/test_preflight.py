@@ -151,10 +151,12 @@ def test_a_fallback_that_could_not_be_taken_is_left_out_with_a_warning() -> None
     assert any("not there" in warning for warning in denied.warnings)
 
 
-def test_a_share_that_is_there_already_is_not_made_again() -> None:
+def test_a_share_that_is_there_already_is_joined_since_another_operation_may_have_made_it() -> None:
     aws = customer_key(two_accounts(elsewhere()))
+    before = plan(aws, source_accounts(), **FROM_THERE).route
     aws.others[SOURCE_ACCOUNT].rds_in(SOURCE_REGION).shares["orders-manual"] = [ACCOUNT]
-    assert not plan(aws, source_accounts(), **FROM_THERE).route.share_snapshot
+    assert before.share_snapshot
+    assert plan(aws, source_accounts(), **FROM_THERE).route == before
 
 
 def test_a_snapshot_of_another_region_takes_one_copy_and_one_at_hand_none() -> None:
@@ -215,7 +217,7 @@ def test_type_shared_looks_as_the_deployment_although_there_is_a_role() -> None:
         **FROM_THERE,
     )
     assert snapshot_name(made.snapshot_arn) == "given"
-    assert not made.route.share_snapshot
+    assert made.route.share_snapshot  # what it finds shared may be another operation's
 
 
 def test_what_nobody_shares_is_said_with_what_is() -> None:
@@ -449,6 +451,14 @@ def test_anothers_snapshot_under_the_copys_name() -> None:
     aws = two_accounts(elsewhere())
     there_already(aws, TagList=[{"Key": MANAGED_BY_TAG, "Value": "another"}])
     assert finding(aws, source_accounts(), **FROM_THERE)[:2] == ("CopyNameConflict", "reuse_copies")
+
+
+def test_a_copy_that_has_failed_is_no_copy_to_use_again() -> None:
+    aws = two_accounts(elsewhere())
+    there_already(aws, TagList=[{"Key": MANAGED_BY_TAG, "Value": "restore"}], Status="failed")
+    error, field, cause = finding(aws, source_accounts(), **FROM_THERE)
+    assert (error, field) == ("CopyFailed", "reuse_copies")
+    assert "is failed" in cause
 
 
 def test_copies_in_flight_are_a_warning() -> None:

@@ -25,35 +25,40 @@ EXTERNAL_ID = "6d1c7f0e-3b0a-4c55-9f0e-2a8f5b7c9d10"
 class CrossAccount(Deployment):
     """The module and the source account's part, applied from examples/cross-account."""
 
+    account: str = ACCOUNT
+    source_account: str = SOURCE_ACCOUNT
+
     def client(self, service: str) -> Any:
         """A client of the deployment's account and region, as its administrator."""
-        return self.sandbox.client(service, ACCOUNT, REGION)
+        return self.sandbox.client(service, self.account, REGION)
 
     def source_client(self, service: str, region: str = SOURCE_REGION) -> Any:
         """A client of the source account, as its administrator."""
-        return self.sandbox.client(service, SOURCE_ACCOUNT, region)
+        return self.sandbox.client(service, self.source_account, region)
 
     @property
     def source_role_arn(self) -> str:
         """The role in the source account that the pipeline takes on."""
-        return str(self.outputs["source_account"][SOURCE_ACCOUNT]["role_arn"])
+        return str(self.outputs["source_account"][self.source_account]["role_arn"])
 
     @property
     def share_key_arn(self) -> str:
         """The source account's key to share under, in the deployment's region."""
-        return str(self.outputs["source_account"][SOURCE_ACCOUNT]["share_kms_key_arns"][REGION])
+        return str(self.outputs["source_account"][self.source_account]["share_kms_key_arns"][REGION])
 
 
-def environment(sandbox: Sandbox, folder: Path) -> dict[str, str]:
+def environment(
+    sandbox: Sandbox, folder: Path, account: str = ACCOUNT, source_account: str = SOURCE_ACCOUNT
+) -> dict[str, str]:
     """What a person would have: a profile for each account, and no credentials in the environment."""
     credentials = configparser.ConfigParser()
-    for profile, account in {"restores": ACCOUNT, "production": SOURCE_ACCOUNT}.items():
-        credentials[profile] = {"aws_access_key_id": admin_key(account), "aws_secret_access_key": ADMIN_SECRET}
+    for profile, owner in {"restores": account, "production": source_account}.items():
+        credentials[profile] = {"aws_access_key_id": admin_key(owner), "aws_secret_access_key": ADMIN_SECRET}
     file = folder / "credentials"
     with file.open("w") as opened:
         credentials.write(opened)
     (folder / "config").touch()
-    kept = {name: value for name, value in sandbox.env(ACCOUNT, REGION).items() if "ACCESS_KEY" not in name}
+    kept = {name: value for name, value in sandbox.env(account, REGION).items() if "ACCESS_KEY" not in name}
     return {**kept, "AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_CONFIG_FILE": str(folder / "config")}
 
 
@@ -80,14 +85,16 @@ def make_key(sandbox: Sandbox, account: str, region: str) -> str:
     return str(sandbox.client("kms", account, region).create_key()["KeyMetadata"]["Arn"])
 
 
-def deploy(sandbox: Sandbox, folder: Path) -> CrossAccount:
+def deploy(
+    sandbox: Sandbox, folder: Path, account: str = ACCOUNT, source_account: str = SOURCE_ACCOUNT
+) -> CrossAccount:
     """Apply the example; ``folder`` takes profiles, variables and state."""
-    network = samples.make_network(sandbox.client("ec2", ACCOUNT, REGION), sandbox.client("rds", ACCOUNT, REGION))
-    existing = {"orders": make_key(sandbox, SOURCE_ACCOUNT, SOURCE_REGION)}
+    network = samples.make_network(sandbox.client("ec2", account, REGION), sandbox.client("rds", account, REGION))
+    existing = {"orders": make_key(sandbox, source_account, SOURCE_REGION)}
     root = TerraformRoot(
         ROOT / "examples/cross-account",
         folder / "work",
-        environment(sandbox, folder),
+        environment(sandbox, folder, account, source_account),
         variables(sandbox, network, existing),
     )
-    return CrossAccount(sandbox, root, root.apply(), network)
+    return CrossAccount(sandbox, root, root.apply(), network, account=account, source_account=source_account)

@@ -14,14 +14,14 @@ from sandbox import samples
 from sandbox.server import Sandbox
 from tests.workflow import cross_account
 from tests.workflow.cross_account import (
-    ACCOUNT,
     EXTERNAL_ID,
     REGION,
-    SOURCE_ACCOUNT,
     SOURCE_REGION,
     CrossAccount,
 )
 
+# Not those of the example that other tests share: what is applied here has the same names.
+ACCOUNT, SOURCE_ACCOUNT = "555566667777", "666677778888"
 MANAGED_BY = "aurora-restore:managed-by"
 OURS = [{"Key": MANAGED_BY, "Value": "aurora-restore"}]
 ACCESS_STEPS = {"check_copy_status", "cleanup", "compensate", "copy_snapshot", "snapshot_check"}
@@ -33,15 +33,8 @@ GRANTED = (
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One of its own: what is applied here has the names of the example that other tests share."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def deployment(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> CrossAccount:
-    return cross_account.deploy(sandbox, tmp_path_factory.mktemp("cross-account"))
+    return cross_account.deploy(sandbox, tmp_path_factory.mktemp("cross-account"), ACCOUNT, SOURCE_ACCOUNT)
 
 
 def as_role(sandbox: Sandbox, role_arn: str, service: str, region: str = REGION) -> Any:

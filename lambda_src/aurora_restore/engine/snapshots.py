@@ -75,15 +75,16 @@ def refusal(error: ClientError, copy: PlannedCopy) -> RestoreError:
 
 
 def refuse_foreign(copy: PlannedCopy, snapshot: Described, deployment: str) -> None:
-    """Refuse a snapshot that has the copy's name, but was not made by this deployment from the same source."""
-    source = snapshot.get("SourceDBClusterSnapshotArn") or copy.source_arn
+    """Refuse a snapshot that has the copy's name, but was not made by this deployment.
+
+    What it was copied from is not looked at: the name stands for the snapshot at the beginning of the way, and another
+    way to the same copy leads over other snapshots.
+    """
     if not names.bears_tags(snapshot.get("TagList"), deployment=deployment):
         raise CopyNameConflict(
             f"The snapshot {copy.identifier} in account {copy.account}, {copy.region}, does not bear this "
             f"deployment's tag {names.MANAGED_BY_TAG}"
         )
-    if source != copy.source_arn:
-        raise CopyNameConflict(f"The snapshot {copy.identifier} is a copy of {source}, not of {copy.source_arn}")
 
 
 class Snapshots:
@@ -117,7 +118,7 @@ class Snapshots:
         return True
 
     def shared_with(self, identifier: str) -> frozenset[str]:
-        """The accounts that the snapshot is shared with."""
+        """The accounts that the snapshot is shared with; "all" if with everybody."""
         result = self._rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=identifier)[
             "DBClusterSnapshotAttributesResult"
         ]

@@ -111,7 +111,7 @@ def _joined(ctx: StepContext, copying: Copying, copy: PlannedCopy, intent: Resou
     except CopyNameConflict:
         copying.save("copy_foreign", replace(intent, state=ResourceState.FOREIGN))
         copying.items.leave(copy_key(copy.arn), ctx.operation_id, ctx.now)
-        copying.leave_lane(copying.turn(copy))
+        copying.leave_lane_of(copying.turn(copy), found)
         raise
     if copy.cross_region:
         copying.leave_queue(copying.turn(copy))
