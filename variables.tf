@@ -471,7 +471,7 @@ variable "waits" {
 variable "deadlines" {
   description = <<-EOT
     Seconds after which a phase that is not done has failed.
-    - `queue`: until a snapshot copy gets its turn, where more than `copies.lanes` are wanted at once
+    - `queue`: for an operation's snapshot copies together, until they get their turns, where more than `copies.lanes` are wanted at once
     - `copy`: until a snapshot copy is available, each
     - `cluster`: until the restored cluster is available
     - `configure`: until its changes are applied

@@ -487,6 +487,39 @@ def test_the_wait_for_a_turn_has_a_deadline_of_its_own(world: World) -> None:
     assert world.items.lanes(_turn(c)).waiting == ()
 
 
+def test_all_waits_for_turns_of_an_operation_have_one_deadline(world: World) -> None:
+    near = copy(2, source_arn=SHARED.arn, region=SOURCE_REGION, identifier="arp-orders-near")
+    far = copy(3, source_arn=near.arn, identifier="arp-orders-far")
+    op = world.operation("op", plan(*TWO_HOPS, fallback=CopyRoute(copies=(SHARED, near, far))))
+    op.step("PrepareCopies")
+    there = world.rds(SOURCE_ACCOUNT, SOURCE_REGION)
+    there.errors["copy_db_cluster_snapshot"] = [limit_reached()]
+    op.start(1)
+    world.now += timedelta(hours=20)
+    op.start(1)
+    there.all_copied()
+    op.observe(1)
+    op.finish(1)
+    world.rds().errors["copy_db_cluster_snapshot"] = [
+        limit_reached(), refused("InvalidParameterValue", "no", "CopyDBClusterSnapshot"), limit_reached(),
+    ]  # fmt: skip
+    op.start(2)
+    world.now += timedelta(hours=20)
+    with pytest.raises(errors.DirectCopyRefused):
+        op.start(2)
+    op.step("UseFallback")
+    assert 20 * 3600 <= op.record.results["fallback"]["queued_seconds"] < 20 * 3600 + 60
+    op.start(2)
+    there.all_copied()
+    op.observe(2)
+    op.finish(2)
+    assert op.start(3)["state"] == "BLOCKED"
+    world.now += timedelta(hours=8)
+    world.rds().errors["copy_db_cluster_snapshot"] = [limit_reached()]
+    with pytest.raises(errors.CopyTimedOut, match=r"others 1440.. s; the deadline is 172800 s"):
+        op.start(3)
+
+
 # --- waiting for the copy -------------------------------------------------------------------------------------------
 
 

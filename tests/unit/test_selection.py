@@ -150,6 +150,7 @@ def test_the_pipelines_own_copies_do_not_count() -> None:
     """Their time is when they were copied: the newest copy may hold the oldest data."""
     own = names.copy_identifier(
         deployment="arp",
+        home=f"{ACCOUNT} eu-west-1",
         cluster_id="orders",
         snapshot_arn="arn",
         created_at="2026-11-22T09:00:00.000Z",

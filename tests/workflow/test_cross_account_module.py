@@ -153,7 +153,9 @@ def automated(deployment: CrossAccount) -> Iterator[str]:
         KmsKeyId="alias/aws/rds",
     )
     samples.wait_until_available(rds, "orders")
-    yield deployment.sandbox.take_automated_snapshot("orders", SOURCE_ACCOUNT, SOURCE_REGION)
+    taken = deployment.sandbox.take_automated_snapshot("orders", SOURCE_ACCOUNT, SOURCE_REGION)
+    deployment.sandbox.clock.advance(600)  # until it is available
+    yield taken
     rds.delete_db_cluster(DBClusterIdentifier="orders", SkipFinalSnapshot=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -26,7 +26,7 @@ from aurora_restore.errors import (
     Throttled,
     wire_code,
 )
-from aurora_restore.model import PhaseTiming, PlannedCopy, Record, Resource, ResourceState, Status, iso
+from aurora_restore.model import PhaseTiming, PlannedCopy, Record, Resource, ResourceState, Status, iso, parse_time
 from aurora_restore.readiness import SNAPSHOT_GOING, Described, in_flight, normal_status
 from aurora_restore.runtime import Handler, StepContext, Verdict, refuse_late, step
 from aurora_restore.shared_items import WAITER_GRACE, Lanes, copy_key
@@ -161,10 +161,11 @@ def _take_lane(ctx: StepContext, copying: Copying, copy: PlannedCopy) -> str | N
 
 
 def _wait(ctx: StepContext, phase: str, state: str, why: str) -> Verdict:
-    """Wait for one's turn, which has a deadline of its own."""
+    """Wait for one's turn, for which all of an operation's copies together have a deadline of its own."""
     before = ctx.record.timings.get(phase)
     timing = replace(before or PhaseTiming(iso(ctx.now)), status=state, ready_at=None)
-    elapsed, deadline = timing.elapsed(ctx.now), ctx.settings.deadlines["queue"]
+    others = _queued_seconds(ctx.record, ctx.now, but=phase)
+    elapsed, deadline = timing.elapsed(ctx.now), ctx.settings.deadlines["queue"] - others
     if timing != before or ctx.record.status is not Status.QUEUED:
 
         def queued(record: Record) -> Record:
@@ -174,11 +175,21 @@ def _wait(ctx: StepContext, phase: str, state: str, why: str) -> Verdict:
         ctx.update("copy_queued", queued, {"phase": phase, "reason": why})
     if elapsed >= deadline:
         raise CopyTimedOut(
-            f"Phase {phase!r} waited {round(elapsed)} s for its turn, the deadline is {deadline} s; last seen: {why}",
+            f"Phase {phase!r} waited {round(elapsed)} s for its turn{f', others {others} s' if others else ''}; the "
+            f"deadline is {others + deadline} s; last seen: {why}",
             details={"phase": phase, "status": state},
         )
     wait = waits.turn_wait(elapsed, remaining=deadline - elapsed, woken=state == "QUEUED")
     return _verdict(state, wait, why, phase)
+
+
+def _queued_seconds(record: Record, now: datetime, *, but: str | None = None) -> int:
+    """For how long the operation has waited for its turns, also on a way that AWS then refused."""
+    waited: float = record.results.get("fallback", {}).get("queued_seconds", 0)
+    for phase, timing in record.timings.items():
+        if phase.startswith(("queue-", SHARE_PHASE)) and phase != but:
+            waited += timing.elapsed(parse_time(timing.ready_at) if timing.ready_at else now)
+    return round(waited)
 
 
 def _out_of_queue(record: Record, phase: str, now: str) -> Record:
@@ -250,10 +261,10 @@ def _use_fallback(ctx: StepContext) -> Verdict:
                 for phase, timing in record.timings.items()
                 if not phase.startswith(("copy-", "queue-")) or int(phase.rpartition("-")[2]) in kept
             }
-            return (
-                replace(record, plan=now_planned, timings=timings)
-                .with_result("fallback", {"refused": said})
-                .with_warnings(f"AWS refused the copy in one step: {len(fallback.copies)} copies were made. {said}")
+            on_it = replace(record, plan=now_planned, timings=timings)
+            lost = _queued_seconds(record, ctx.now) - _queued_seconds(on_it, ctx.now)
+            return on_it.with_result("fallback", {"refused": said, "queued_seconds": lost}).with_warnings(
+                f"AWS refused the copy in one step: {len(fallback.copies)} copies were made. {said}"
             )
 
         ctx.update("fallback_taken", changed, {"copies": [copy.identifier for copy in fallback.copies]})
