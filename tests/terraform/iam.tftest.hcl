@@ -59,7 +59,7 @@ run "actions_of_each_step" {
       snapshot_check = tolist([
         "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
         "ec2:DescribeSecurityGroups", "kms:DescribeKey", "rds:DescribeAccountAttributes", "rds:DescribeDBClusterAutomatedBackups", "rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusterParameterGroups",
-        "rds:DescribeDBClusterSnapshotAttributes", "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBEngineVersions",
+        "rds:DescribeDBClusterSnapshots", "rds:DescribeDBClusters", "rds:DescribeDBEngineVersions",
         "rds:DescribeDBInstances", "rds:DescribeDBMajorEngineVersions", "rds:DescribeDBParameterGroups", "rds:DescribeDBSubnetGroups",
         "rds:DescribeOrderableDBInstanceOptions",
       ])

@@ -357,6 +357,8 @@ def test_following_prints_what_comes_and_ends_with_ctrl_c(up: Up) -> None:
     following = subprocess.Popen(
         [sys.executable, "-m", "sandbox", "messages", "--follow", "--account", "999900001111"],
         cwd=ROOT, env={**os.environ, **up.environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # What a shell starts in the background ignores it, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         for number in ("one", "two"):
