@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["db-cluster", "db-instance"]
 
-CALLS_PER_OPERATION: Final = 24
+CALLS_PER_OPERATION: Final = 32
 """Requests that an operation makes of its own: preflight, changes, and the looks that find a phase ready."""
 LISTING_SHARE: Final = 0.25
 """The part of the calls a second that listings may take; the rest is for operations."""
