@@ -548,7 +548,8 @@ def _(original: Callable[..., None], self: Any, transact_items: list[dict[str, A
         raise
 
 
-Table.__deepcopy__ = lambda self, _: self  # type: ignore[attr-defined]  # with that, moto's copy has nothing to do
+# With that, moto's copy has nothing to do. (Backups of tables would be copies, too; the sandbox makes none.)
+Table.__deepcopy__ = lambda self, _: self  # type: ignore[attr-defined]
 
 
 @_replace(Key, "__init__")

@@ -356,9 +356,7 @@ def _range(request: Request, offered: Described, version: str) -> Iterator[Resto
         return
     least, most = supported.get("MinCapacity"), supported.get("MaxCapacity")
     if (least is not None and scaling.min_capacity < least) or (most is not None and scaling.max_capacity > most):
-        allowed = f"at most {most:g}" if least is None else f"at least {least:g}"
-        if least is not None and most is not None:
-            allowed = f"{least:g} to {most:g}"
+        allowed = "{} to {}".format(*("any" if bound is None else f"{bound:g}" for bound in (least, most)))
         yield InvalidParameter(
             f"serverless_v2_scaling is {scaling.min_capacity:g} to {scaling.max_capacity:g}, but {version} allows "
             f"{allowed}",

@@ -10,7 +10,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from aurora_restore import audit
+from aurora_restore import audit, history
 from aurora_restore.model import from_dynamo
 from sandbox import samples
 from sandbox.server import Sandbox
@@ -102,6 +102,12 @@ class Deployment:
         """The whole execution history."""
         pages = self.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=arn)
         return [event for page in pages for event in page["events"]]
+
+    def forget_durations(self) -> None:
+        """Forget what other tests' restores have taught: waits and plans are those of a first restore again."""
+        self.client("dynamodb").delete_item(
+            TableName=self.outputs["state_table_name"], Key={"operation_id": {"S": history.ITEM}}
+        )
 
     def record(self, operation_id: str) -> dict[str, Any] | None:
         """The state item as plain data."""

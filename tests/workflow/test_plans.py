@@ -47,9 +47,7 @@ def _writes(deployment: Deployment, since: int) -> set[str]:
 
 def test_the_plan_of_a_good_request(cross_account: Deployment, world: World, copy_target: str) -> None:
     arn = world.snapshot(*FAR, "automated", "aws-managed")
-    cross_account.client("dynamodb").delete_item(  # what other tests' restores have taught of durations
-        TableName=cross_account.outputs["state_table_name"], Key={"operation_id": {"S": "stats#expected"}}
-    )
+    cross_account.forget_durations()
     before = cross_account.sandbox.recorder.recorded
 
     execution = cross_account.run({"snapshot_identifier": arn, "target_cluster_id": "orders-staging", "mode": "plan"})

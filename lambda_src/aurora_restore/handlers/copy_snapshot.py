@@ -187,7 +187,7 @@ def _queued_seconds(record: Record, now: datetime, *, but: str | None = None) ->
     """For how long the operation has waited for its turns, also on a way that AWS then refused."""
     waited: float = record.results.get("fallback", {}).get("queued_seconds", 0)
     for phase, timing in record.timings.items():
-        if phase.startswith(("queue-", SHARE_PHASE)) and phase != but:
+        if (phase == SHARE_PHASE or phase.startswith("queue-")) and phase != but:
             waited += timing.elapsed(parse_time(timing.ready_at) if timing.ready_at else now)
     return round(waited)
 
