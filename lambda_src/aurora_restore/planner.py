@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from aurora_restore import costs, durations, history, names, quotas, setting_rules, source_cluster, waits
-from aurora_restore.database.users import reserved
+from aurora_restore.database.user_names import reserved
 from aurora_restore.engine import aurora, settings_table
 from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (

@@ -30,7 +30,8 @@ from aurora_restore.database.quoting import (
     postgres_text,
 )
 from aurora_restore.database.server import Server, postgresql_version
-from aurora_restore.database.users import Statement, database_problem, reserved
+from aurora_restore.database.user_names import database_problem, reserved
+from aurora_restore.database.users import Statement
 from aurora_restore.errors import UserCreationFailed
 from aurora_restore.model import User
 
