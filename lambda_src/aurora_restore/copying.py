@@ -243,12 +243,8 @@ class Copying:
         return left
 
     def _over(self, operation_id: str) -> bool:
-        """Nothing more is done by the operation, not even its compensation."""
-        record = self._ctx.store.find(operation_id)
-        if record is None:
-            return True
-        compensation = record.results.get("compensation") or {}
-        return record.status.finished and compensation.get("outcome") != "running"
+        standing = self._ctx.store.standing(operation_id)
+        return standing is None or standing.over
 
     def save(self, event: str, resource: Resource, **details: Any) -> None:
         """Record what has become of a copy or a share."""

@@ -109,11 +109,8 @@ class StepContext:
 
     def find_record(self) -> Record | None:
         """The record if there is one and it is this execution's, else None."""
-        record = self.store.find(self.operation_id)
-        if record is None or record.execution_arn != self.execution_arn:
-            return None
-        self._record = record
-        return record
+        self._record = self.store.find(self.operation_id, self.execution_arn)
+        return self._record
 
     def intent(self, kind: str, identifier: str, role: str | None = None) -> Resource:
         """A resource that the operation is about to make, to be recorded before the call that makes it."""

@@ -8,9 +8,9 @@ again and applies the function again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
@@ -25,7 +25,7 @@ from aurora_restore.errors import (
     Throttled,
     translate,
 )
-from aurora_restore.model import SCHEMA_VERSION, Record, from_dynamo, iso, to_dynamo
+from aurora_restore.model import SCHEMA_VERSION, Plain, Record, Status, from_dynamo, iso, to_dynamo
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -40,11 +40,37 @@ _RACE: Final = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 _THROTTLED: Final = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 _serialize: Final = TypeSerializer().serialize
 _deserialize: Final = TypeDeserializer().deserialize
+_UNFINISHED: Final = frozenset(status.value for status in Status if not status.finished)
 
 
 def unchanged(record: Record) -> Record:
     """The mutation of an event that only has to be in the audit trail."""
     return record
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What may be asked of an operation's record whoever has written it.
+
+    Executions keep the code that they began with, and records outlive releases: a whole `Record` is read only by the
+    execution that owns it.
+    """
+
+    execution_arn: str
+    status: str
+    compensation: str | None
+    """``running``, and in the end what became of it; None before it has begun."""
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is done by the operation, not even its compensation."""
+        return self.status not in _UNFINISHED and self.compensation != "running"
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """From the record as plain data."""
+        compensation = data.get("results", {}).get("compensation", {})
+        return cls(str(data["execution_arn"]), str(data["status"]), compensation.get("outcome"))
 
 
 class StateStore:
@@ -54,8 +80,30 @@ class StateStore:
         self._dynamodb = dynamodb
         self._settings = settings
 
-    def find(self, operation_id: str) -> Record | None:
-        """The record, if there is one. Always read consistently: a stale record would repeat a step."""
+    def standing(self, operation_id: str) -> Standing | None:
+        """Whose an operation is, and whether it is over, whatever version of the pipeline has written its record."""
+        data = self._read(operation_id)
+        return None if data is None else Standing.of(data)
+
+    def find(self, operation_id: str, execution_arn: str) -> Record | None:
+        """The record of the operation, if there is one and it is this execution's."""
+        data = self._read(operation_id)
+        if data is None or Standing.of(data).execution_arn != execution_arn:
+            return None
+        return _record(data)
+
+    def load(self, operation_id: str, execution_arn: str) -> Record:
+        """The record of the operation, which must be this execution's."""
+        data = self._read(operation_id)
+        if data is None:
+            raise StateLoadFailed(f"There is no record of operation {operation_id}")
+        owner = Standing.of(data).execution_arn
+        if owner != execution_arn:
+            raise StateLoadFailed(f"Operation {operation_id} belongs to another execution ({owner})")
+        return _record(data)
+
+    def _read(self, operation_id: str) -> Plain | None:
+        """The item, if there is one. Always read consistently: a stale record would repeat a step."""
         try:
             answer = self._dynamodb.get_item(
                 TableName=self._settings.state_table,
@@ -67,19 +115,8 @@ class StateStore:
         item = answer.get("Item")
         if item is None:
             return None
-        data = from_dynamo({name: _deserialize(value) for name, value in item.items()})
-        if data.get("schema_version", 0) > SCHEMA_VERSION:
-            raise StateLoadFailed(f"The record of {operation_id} was written by a newer version of the pipeline")
-        return Record.from_mapping(data)
-
-    def load(self, operation_id: str, execution_arn: str) -> Record:
-        """The record of the operation, which must be this execution's."""
-        record = self.find(operation_id)
-        if record is None:
-            raise StateLoadFailed(f"There is no record of operation {operation_id}")
-        if record.execution_arn != execution_arn:
-            raise StateLoadFailed(f"Operation {operation_id} belongs to another execution ({record.execution_arn})")
-        return record
+        data: Plain = from_dynamo({name: _deserialize(value) for name, value in item.items()})
+        return data
 
     def claim(self, record: Record, *, at: datetime, step: str, event: str, details: Mapping[str, Any]) -> Record:
         """Make the operation this execution's: create its record, or return it when a retry finds it made.
@@ -100,14 +137,14 @@ class StateStore:
                     raise _save_error(error) from error
             else:
                 return claimed
-            existing = self.find(record.operation_id)
+            existing = self.standing(record.operation_id)
             if existing is None:
                 continue  # a conflict with a writer that then failed
             if existing.execution_arn == record.execution_arn:
-                return existing
+                return self.load(record.operation_id, record.execution_arn)
             raise DuplicateOperation(
                 f"Operation {record.operation_id} belongs to the execution {existing.execution_arn} "
-                f"(status {existing.status.value})",
+                f"(status {existing.status})",
                 field="operation_id",
             )
         raise StateConflict(f"Operation {record.operation_id} could not be claimed: too many writers at once")
@@ -207,6 +244,12 @@ class StateStore:
             for item in page["Items"]
         ]
         return [event for event in events if event["execution_arn"] == execution_arn]
+
+
+def _record(data: Plain) -> Record:
+    if data.get("schema_version", 0) > SCHEMA_VERSION:
+        raise StateLoadFailed(f"The record of {data['operation_id']} was written by a newer version of the pipeline")
+    return Record.from_mapping(data)
 
 
 def _item(data: Mapping[str, Any]) -> dict[str, Any]:

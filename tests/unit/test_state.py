@@ -9,11 +9,12 @@ import pytest
 
 from aurora_restore import audit, errors
 from aurora_restore.model import PhaseTiming, Record, Resource, ResourceState, Status, iso
-from aurora_restore.state import StateStore, unchanged
+from aurora_restore.state import Standing, StateStore, unchanged
 from tests.unit.core_support import EXECUTION_ARN, NOW, refused, settings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 
 @pytest.fixture
@@ -31,6 +32,17 @@ def claim(store: StateStore, record: Record | None = None) -> Record:
 
 def update(store: StateStore, record: Record, mutate: Callable[[Record], Record], event: str = "e") -> Record:
     return store.update(record, mutate, at=NOW + timedelta(seconds=1), step="S", event=event, details={"n": 1.5})
+
+
+def change(tables: DynamoDBClient, **attributes: AttributeValueTypeDef) -> None:
+    """Write into the record past the store."""
+    tables.update_item(
+        TableName=settings().state_table,
+        Key={"operation_id": {"S": "op"}},
+        UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in attributes),
+        ExpressionAttributeNames={f"#{name}": name for name in attributes},
+        ExpressionAttributeValues={f":{name}": value for name, value in attributes.items()},
+    )
 
 
 def test_a_claim_makes_the_record_and_the_first_event(store: StateStore) -> None:
@@ -57,7 +69,8 @@ def test_a_second_execution_is_refused_and_touches_nothing(store: StateStore) ->
 
 
 def test_an_absent_record(store: StateStore) -> None:
-    assert store.find("nothing") is None
+    assert store.find("nothing", EXECUTION_ARN) is None
+    assert store.standing("nothing") is None
     with pytest.raises(errors.StateLoadFailed, match="no record"):
         store.load("nothing", EXECUTION_ARN)
 
@@ -72,9 +85,9 @@ def test_everything_in_a_record_survives(store: StateStore) -> None:
         return replace(record, status=Status.FAILED, error=failure, expires_at=123)
 
     saved = update(store, claim(store), change)
-    assert store.find("op") == saved
+    assert store.find("op", EXECUTION_ARN) == saved
     cleared = update(store, saved, lambda record: replace(record, expires_at=None, error=None))
-    found = store.find("op")
+    found = store.find("op", EXECUTION_ARN)
     assert found == cleared
     assert found is not None
     assert (found.expires_at, found.error) == (None, None)
@@ -159,11 +172,35 @@ def test_other_failures_are_ours_at_once(
 
 def test_a_newer_layout_is_refused(tables: DynamoDBClient, store: StateStore) -> None:
     claim(store)
-    tables.update_item(
-        TableName=settings().state_table,
-        Key={"operation_id": {"S": "op"}},
-        UpdateExpression="SET schema_version = :v",
-        ExpressionAttributeValues={":v": {"N": "99"}},
-    )
+    change(tables, schema_version={"N": "99"})
     with pytest.raises(errors.StateLoadFailed, match="newer"):
-        store.find("op")
+        store.find("op", EXECUTION_ARN)
+
+
+def test_who_owns_an_operation_is_read_whatever_version_wrote_its_record(
+    tables: DynamoDBClient, store: StateStore
+) -> None:
+    """Records outlive releases, and executions keep the code that they began with."""
+    claim(store)
+    change(tables, schema_version={"N": "99"}, unheard_of={"S": "x"}, status={"S": "PARKED"}, plan={"S": "another"})
+    with pytest.raises(errors.DuplicateOperation, match="PARKED"):
+        claim(store, new(execution_arn=f"{EXECUTION_ARN}-other"))
+    assert store.find("op", f"{EXECUTION_ARN}-other") is None
+    standing = store.standing("op")
+    assert standing == Standing(EXECUTION_ARN, "PARKED", None)
+    assert standing.over
+
+
+@pytest.mark.parametrize(
+    ("status", "compensation", "over"),
+    [
+        ("QUEUED", None, False),
+        ("IN_PROGRESS", None, False),
+        ("FAILED", "running", False),
+        ("FAILED", "incomplete", True),
+        ("FAILED", None, True),
+        ("SUCCEEDED", None, True),
+    ],
+)
+def test_when_an_operation_is_over(status: str, compensation: str | None, over: bool) -> None:
+    assert Standing("arn", status, compensation).over is over

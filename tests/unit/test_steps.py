@@ -83,9 +83,9 @@ class Workflow:
 
     @property
     def record(self) -> Record:
-        record = self.store.find(self.operation_id)
-        assert record is not None
-        return record
+        standing = self.store.standing(self.operation_id)
+        assert standing is not None
+        return self.store.load(self.operation_id, standing.execution_arn)
 
     def call(self, function: str, step: str, **payload: Any) -> Any:
         self.now += timedelta(seconds=1)
@@ -448,6 +448,23 @@ def test_a_duplicate_touches_nothing(workflow: Workflow) -> None:
     workflow.failing("sns_notification", "NotifyFailure", caught.value)
     assert workflow.record == before
     assert len(workflow.rds.calls) == calls
+
+
+def test_a_record_that_cannot_be_read_does_not_keep_the_message(workflow: Workflow) -> None:
+    workflow.up_to_writer()
+    workflow.rds.instances["orders-staging-1"]["DBInstanceStatus"] = "incompatible-parameters"
+    with pytest.raises(errors.InstanceFailed) as caught:
+        workflow.observe("writer")
+    workflow.tables.update_item(
+        TableName=workflow.settings.state_table,
+        Key={"operation_id": {"S": "op"}},
+        UpdateExpression="SET unheard_of = :x",
+        ExpressionAttributeValues={":x": {"S": "x"}},
+    )
+    told = workflow.failing("sns_notification", "NotifyFailure", caught.value)
+    assert told["error"] == "ARP-RESTORE-STATUS-002"
+    [message] = workflow.messages()
+    assert message["error"]["code"] == "ARP-RESTORE-STATUS-002"
 
 
 def test_a_failure_before_the_writer_cleans_up(workflow: Workflow) -> None:

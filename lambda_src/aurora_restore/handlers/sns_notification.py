@@ -61,9 +61,10 @@ def _notify_failure(ctx: StepContext) -> Verdict:
     record: Record | None = None
     try:
         record, failure = _record_failure(ctx, failure)
-    except (RestoreError, ClientError, BotoCoreError) as error:
-        # The state table may be what failed; the message and the execution's error must come all the same.
-        logger.error("outcome_not_recorded", extra={"reason": str(error)})
+    except (RestoreError, ClientError, BotoCoreError, KeyError, TypeError, ValueError) as error:
+        # The state table may be what failed, or the record is not as this version writes it (the last three); the
+        # message and the execution's error must come all the same.
+        logger.error("outcome_not_recorded", extra={"reason": f"{type(error).__name__}: {error}"})
     problem = _publish(ctx, record, failure)
     cause = f"{failure.message} (operation_id: {ctx.operation_id})"
     if problem:
@@ -73,7 +74,7 @@ def _notify_failure(ctx: StepContext) -> Verdict:
 
 def _record_failure(ctx: StepContext, failure: Failure) -> tuple[Record | None, Failure]:
     """FAILED in the record, if Compensate could not; the failure that the record tells of."""
-    found = ctx.store.find(ctx.operation_id)
+    found = ctx.store.standing(ctx.operation_id)
     if found is not None and found.execution_arn != ctx.execution_arn:
         return None, failure  # another execution's operation: not to be touched
     if found is None:
