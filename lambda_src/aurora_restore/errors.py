@@ -355,7 +355,11 @@ class CapacityInsufficient(RestoreError):
     """AWS has not enough capacity of the class in the zones of the subnet group at the moment."""
 
     code = "ARP-RESTORE-013"
-    remedy = "Try again later, or with another db_instance_class or a subnet group with more zones."
+    remedy = (
+        "The step is retried by itself for twenty minutes. If it goes on, try later, or with another "
+        "db_instance_class or a subnet group with more zones."
+    )
+    retryable = True
 
 
 class EncryptionKeyInaccessible(RestoreError):
@@ -688,6 +692,8 @@ _BY_WIRE_CODE: Final[Mapping[str, type[RestoreError]]] = {
     "DBClusterQuotaExceeded": QuotaExceeded,
     "StorageQuotaExceeded": QuotaExceeded,
     "SnapshotQuotaExceeded": QuotaExceeded,
+    "DBClusterRoleQuotaExceeded": QuotaExceeded,
+    "DBClusterEndpointQuotaExceeded": QuotaExceeded,
     "InvalidVPCNetworkState": NetworkInvalid,
     "InvalidSubnet": NetworkInvalid,
     "DefaultVpcDoesNotExist": NetworkInvalid,
@@ -703,8 +709,14 @@ _BY_WIRE_CODE: Final[Mapping[str, type[RestoreError]]] = {
     "InvalidDBClusterState": ResourceBusy,
     "InvalidDBInstanceState": ResourceBusy,
     "InvalidDBClusterSnapshotState": ResourceBusy,
+    "InvalidResourceState": ResourceBusy,  # EnableHttpEndpoint, while the cluster is being changed
+    "ConcurrentUpdateException": ResourceBusy,  # Application Auto Scaling
+    # A quota for Secrets Manager, KMS and Application Auto Scaling, though botocore takes it for a throttle.
+    "LimitExceededException": QuotaExceeded,
     "InvalidRestore": RestoreStartFailed,
     "StorageTypeNotSupported": RestoreStartFailed,
+    "StorageTypeNotAvailable": RestoreStartFailed,
+    "VpcEncryptionControlViolationException": NetworkInvalid,
     "TransactionConflictException": StateConflict,
 }
 
@@ -741,7 +753,6 @@ _THROTTLES: Final = frozenset(
         "RequestLimitExceeded",
         "TooManyRequestsException",
         "ProvisionedThroughputExceededException",
-        "LimitExceededException",
         "SlowDown",
         "PriorRequestNotComplete",
         "TransactionInProgressException",

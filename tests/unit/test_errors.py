@@ -23,7 +23,7 @@ def test_only_what_a_retry_helps_is_retryable() -> None:
     retryable = {error.__name__ for error in errors.TABLE if error.retryable}
     assert retryable == {
         "Throttled", "ResourceBusy", "TransientDatabaseError", "StateConflict", "MasterCredentialsUnavailable",
-        "EncryptionKeyInaccessible", "CopyKeyInaccessible",
+        "EncryptionKeyInaccessible", "CopyKeyInaccessible", "CapacityInsufficient",
     }  # fmt: skip
 
 
@@ -94,6 +94,11 @@ def test_a_cause_has_bounds_and_still_survives_the_state_machine() -> None:
         ("InvalidParameterValue", "something", "X", errors.RestoreStartFailed),
         ("ResourceNotFoundException", "", "GetItem", errors.StateStoreUnavailable),
         ("InvalidParameter", "", "Publish", errors.NotificationFailed),
+        ("InvalidResourceStateFault", "", "EnableHttpEndpoint", errors.ResourceBusy),
+        ("ConcurrentUpdateException", "", "RegisterScalableTarget", errors.ResourceBusy),
+        ("LimitExceededException", "", "RegisterScalableTarget", errors.QuotaExceeded),
+        ("LimitExceededException", "", "CreateSecret", errors.QuotaExceeded),
+        ("DBClusterRoleQuotaExceeded", "", "AddRoleToDBCluster", errors.QuotaExceeded),
         ("Unheard", "of", "X", errors.AwsCallFailed),
     ],
 )

@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+
+from aurora_restore import errors
+from tests.unit.core_support import refused
 
 STATES: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).resolve().parents[2] / "statemachine.asl.json").read_text()
@@ -44,10 +48,50 @@ def test_every_task_has_a_timeout_and_a_bounded_retry(name: str) -> None:
         if retry["MaxAttempts"] > 1:
             assert retry["MaxDelaySeconds"] <= 300
             # Jitter spreads what many operations meet at once, and may make the waits next to nothing.
-            assert retry.get("JitterStrategy") == (None if KEY_ERRORS & set(retry["ErrorEquals"]) else "FULL")
+            patient = (KEY_ERRORS | {"CapacityInsufficient"}) & set(retry["ErrorEquals"])
+            assert retry.get("JitterStrategy") == (None if patient else "FULL")
 
 
 KEY_ERRORS = {"CopyKeyInaccessible", "EncryptionKeyInaccessible"}
+RDS_CALLS = {
+    "RestoreCluster": ("RestoreDBClusterFromSnapshot", "RestoreDBClusterToPointInTime"),
+    "ConfigureCluster": ("ModifyDBCluster",),
+    "CreateWriter": ("CreateDBInstance", "RebootDBInstance"),
+    "UpgradeEngine": ("ModifyDBCluster",),
+    "RebootWriter": ("RebootDBInstance",),
+    "CreateReaders": ("CreateDBInstance", "RebootDBInstance"),
+    "CompleteCluster": ("AddRoleToDBCluster", "EnableHttpEndpoint", "CreateDBClusterEndpoint"),
+    "StartCopy": ("CopyDBClusterSnapshot",),
+}
+"""The calls by which a step changes RDS."""
+
+
+@pytest.mark.parametrize("name", RDS_CALLS)
+def test_what_rds_may_answer_for_a_while_is_tried_again(name: str) -> None:
+    """By the errors that botocore's model names for the calls: a refusal for a while must not cost a restore."""
+    model = boto3.client("rds", region_name="eu-west-1").meta.service_model
+    codes = {
+        shape.metadata["error"]["code"]
+        for call in RDS_CALLS[name]
+        for shape in model.operation_model(call).error_shapes
+        if "error" in shape.metadata
+    }
+    answers = [(code, errors.translate(refused(code, operation=call))) for call in RDS_CALLS[name] for code in codes]
+    retried = {error for retry in {**TASKS, **COPY_TASKS}[name]["Retry"] for error in retry["ErrorEquals"]}
+    assert {type(ours).__name__ for _, ours in answers if ours.retryable} <= retried
+
+
+def test_a_passing_shortage_of_capacity_is_outlasted() -> None:
+    for name in ("RestoreCluster", "CreateWriter", "CreateReaders"):
+        [retry] = [retry for retry in TASKS[name]["Retry"] if "CapacityInsufficient" in retry["ErrorEquals"]]
+        assert 1200 <= sum(waits_of(retry)) <= 1800
+
+
+def waits_of(retry: dict[str, Any]) -> list[float]:
+    return [
+        min(retry["IntervalSeconds"] * retry["BackoffRate"] ** n, retry["MaxDelaySeconds"])
+        for n in range(retry["MaxAttempts"])
+    ]
 
 
 def test_the_retries_of_a_key_outlast_a_new_grant() -> None:
@@ -58,13 +102,9 @@ def test_the_retries_of_a_key_outlast_a_new_grant() -> None:
         for retry in task["Retry"]
         if KEY_ERRORS & set(retry["ErrorEquals"])
     ]
-    assert len(retries) == 4
+    assert retries
     for retry in retries:
-        waits = [
-            min(retry["IntervalSeconds"] * retry["BackoffRate"] ** n, retry["MaxDelaySeconds"])
-            for n in range(retry["MaxAttempts"])
-        ]
-        assert 300 <= sum(waits) <= 600
+        assert 300 <= sum(waits_of(retry)) <= 600
 
 
 @pytest.mark.parametrize("name", [*TASKS, "CopySnapshots"])
