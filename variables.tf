@@ -476,7 +476,7 @@ variable "deadlines" {
     - `cluster`: until the restored cluster is available
     - `configure`: until its changes are applied
     - `instance`: until the writer, with the upgrade of its engine where there is one, and then the readers, are available
-    - `compensate`: until a failed operation is cleaned up
+    - `compensate`: until a failed operation is cleaned up; a cluster that is still being made can only be deleted when it is there
   EOT
   type = object({
     queue      = optional(number, 172800)
@@ -484,7 +484,7 @@ variable "deadlines" {
     cluster    = optional(number, 86400)
     configure  = optional(number, 7200)
     instance   = optional(number, 21600)
-    compensate = optional(number, 14400)
+    compensate = optional(number, 86400)
   })
   default  = {}
   nullable = false

@@ -301,6 +301,7 @@ class World:
             "kms_key_arn": KEY,
             "secret_prefix": "aurora-restore/restore",
             "region": REGION,
+            "deadlines": dict.fromkeys(settings.PHASES_WITH_DEADLINES, 172_800),
         }
         made = settings.Settings(**{**values, **self.settings})
         runtime.settings = lambda: made  # type: ignore[assignment]

@@ -10,18 +10,8 @@ from typing import Final
 
 from aurora_restore.errors import ConfigurationInvalid
 
-DEADLINES: Final[Mapping[str, int]] = {
-    "copy": 86_400,
-    "queue": 172_800,
-    "cluster": 86_400,
-    "configure": 3_600,
-    "instance": 7_200,
-    "compensate": 7_200,
-}
-"""Seconds; ``queue`` is the wait for a copy's turn, ``copy`` each copy's own time.
-
-A large volume takes many hours to restore (AWS's own CloudFormation handler waits 36 hours).
-"""
+PHASES_WITH_DEADLINES: Final = ("queue", "copy", "cluster", "configure", "instance", "compensate")
+"""Keys of the module's ``deadlines``; ``queue`` is the wait for a copy's turn, ``copy`` each copy's own time."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +25,8 @@ class Settings:
     kms_key_arn: str
     secret_prefix: str
     region: str
+    deadlines: Mapping[str, int]
+    """Seconds, by phase."""
     environment: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     record_ttl_days: int = 90
@@ -44,7 +36,6 @@ class Settings:
     """What all operations together may ask of RDS: its limit is unpublished, and other users share it."""
     copy_lanes: int = 5
     """Copies from another region that run at once, per destination account and region (AUG-COPY: five)."""
-    deadlines: Mapping[str, int] = field(default_factory=lambda: dict(DEADLINES))
     database_enabled: bool = False
     db_connect_timeout: int = 10
     extra_ca_pem: str = ""
@@ -87,7 +78,7 @@ class Settings:
             wait_cap_seconds=_number(env, "ARP_WAIT_CAP_SECONDS", 600),
             rds_calls_per_second=_number(env, "ARP_RDS_CALLS_PER_SECOND", 2),
             copy_lanes=_number(env, "ARP_COPY_LANES", 5),
-            deadlines={**DEADLINES, **_numbers(env, "ARP_DEADLINES")},
+            deadlines=_deadlines(env),
             database_enabled=database == "enabled",
             db_connect_timeout=_number(env, "ARP_DB_CONNECT_TIMEOUT", 10),
             extra_ca_pem=env.get("ARP_EXTRA_CA_PEM", ""),
@@ -124,6 +115,13 @@ def _object(env: Mapping[str, str], name: str) -> Mapping[str, object]:
 
 def _texts(env: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: str(value) for key, value in _object(env, name).items()}
+
+
+def _deadlines(env: Mapping[str, str]) -> dict[str, int]:
+    given = _numbers(env, "ARP_DEADLINES")
+    if missing := [phase for phase in PHASES_WITH_DEADLINES if phase not in given]:
+        raise ConfigurationInvalid(f"ARP_DEADLINES has no {', '.join(missing)}", field="ARP_DEADLINES")
+    return given
 
 
 def _numbers(env: Mapping[str, str], name: str) -> dict[str, int]:

@@ -26,7 +26,13 @@ FAMILY = "aurora-postgresql16"
 VERSION = "16.6"
 
 
+DEADLINES = {
+    "queue": 172_800, "copy": 86_400, "cluster": 86_400, "configure": 3600, "instance": 7200, "compensate": 7200,
+}  # fmt: skip
+
+
 def settings(**changes: Any) -> Settings:
+    changes["deadlines"] = {**DEADLINES, **changes.get("deadlines", {})}
     values: dict[str, Any] = {
         "deployment": "restore",
         "state_table": "AuroraRestoreState",
@@ -251,10 +257,11 @@ class FakeRds:
         if "DBClusterIdentifier" not in parameters:
             return {"DBClusters": list(self.clusters.values())}
         name = parameters["DBClusterIdentifier"]
-        found = self.shared_clusters if parameters.get("IncludeShared") else self.clusters
-        if name.lower() not in found:
+        shared = bool(parameters.get("IncludeShared"))
+        found, key = (self.shared_clusters, name) if shared else (self.clusters, name.lower())
+        if key not in found:
             raise refused("DBClusterNotFoundFault")
-        return {"DBClusters": [found[name.lower()]]}
+        return {"DBClusters": [found[key]]}
 
     def describe_db_cluster_automated_backups(self, **parameters: Any) -> dict[str, Any]:
         self._called("describe_db_cluster_automated_backups", parameters)

@@ -1,7 +1,12 @@
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from aurora_restore.errors import ConfigurationInvalid
-from aurora_restore.settings import DEADLINES, Settings
+from aurora_restore.settings import PHASES_WITH_DEADLINES, Settings
+from tests.unit.core_support import DEADLINES
 
 ENV = {
     "ARP_DEPLOYMENT": "restore",
@@ -10,6 +15,7 @@ ENV = {
     "ARP_TOPIC_ARN": "arn:aws-cn:sns:cn-north-1:111122223333:t",
     "ARP_KMS_KEY_ARN": "k",
     "ARP_SECRET_PREFIX": "p",
+    "ARP_DEADLINES": json.dumps(DEADLINES),
     "AWS_REGION": "cn-north-1",
 }
 
@@ -27,7 +33,7 @@ def test_everything() -> None:
             **ENV,
             "ARP_ENVIRONMENT": "prod",
             "ARP_TAGS": '{"team": "x"}',
-            "ARP_DEADLINES": '{"cluster": 10}',
+            "ARP_DEADLINES": json.dumps({**DEADLINES, "cluster": 10}),
             "ARP_DATABASE": "enabled",
             "ARP_RECORD_TTL_DAYS": "7",
         }
@@ -36,6 +42,18 @@ def test_everything() -> None:
     assert settings.deadlines == {**DEADLINES, "cluster": 10}
     assert settings.database_enabled
     assert settings.record_ttl_days == 7
+
+
+def test_a_phase_without_a_deadline_is_named() -> None:
+    given = {phase: seconds for phase, seconds in DEADLINES.items() if phase != "instance"}
+    with pytest.raises(ConfigurationInvalid, match="ARP_DEADLINES has no instance"):
+        Settings.from_env({**ENV, "ARP_DEADLINES": json.dumps(given)})
+
+
+def test_the_module_gives_a_deadline_to_each_phase() -> None:
+    variables = (Path(__file__).resolve().parents[2] / "variables.tf").read_text()
+    block = variables.partition('variable "deadlines"')[2].partition("\n}\n")[0]
+    assert re.findall(r"(\w+) += optional\(number", block) == list(PHASES_WITH_DEADLINES)
 
 
 @pytest.mark.parametrize("name", sorted(ENV))
