@@ -343,6 +343,13 @@ locals {
         Resource = "*"
       },
       {
+        Sid       = "ServiceLinkedRoleOfRds" # where this is the account's first database
+        Effect    = "Allow"
+        Action    = ["iam:CreateServiceLinkedRole"]
+        Resource  = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS"
+        Condition = { StringEquals = { "iam:AWSServiceName" = "rds.amazonaws.com" } }
+      },
+      {
         Sid       = "RestoreOurs"
         Effect    = "Allow"
         Action    = ["rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime"]

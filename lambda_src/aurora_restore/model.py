@@ -485,6 +485,8 @@ class Plan:
     """None keeps the snapshot's own key."""
     port: int | None = None
     iam_authentication: bool | None = None
+    preferred_backup_window: str | None = None
+    """None leaves it to RDS."""
     snapshot_account: str = ""
     snapshot_region: str = ""
     snapshot_kind: SnapshotKind = SnapshotKind.MANUAL

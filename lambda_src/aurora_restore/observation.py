@@ -62,7 +62,7 @@ def verdict(ctx: StepContext, watch: Watch, judged: Readiness) -> Verdict:
 
     if judged.state is State.FAILED:
         raise watch.failed(judged)
-    if not ready and elapsed >= watch.deadline:
+    if judged.state is not State.READY and elapsed >= watch.deadline:  # a good read is confirmed even then
         raise watch.timed_out(judged)
 
     wait = 0

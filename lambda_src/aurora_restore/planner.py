@@ -113,6 +113,7 @@ def plan(
         iam_authentication=_first(
             request.enable_iam_database_authentication, snapshot.get("IAMDatabaseAuthenticationEnabled")
         ),
+        preferred_backup_window=setting_rules.backup_window(request, snapshot),
         engine_lifecycle_support=request.engine_lifecycle_support or aurora.NO_EXTENDED_SUPPORT,
         database_phase=settings.database_enabled,
         snapshot_account=source.account,

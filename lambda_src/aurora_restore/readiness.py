@@ -225,6 +225,16 @@ def cluster_restored(cluster: Described | None, *, seen: bool = False) -> Readin
     return _cluster_status(cluster, seen=seen)
 
 
+IMPAIRED: Final = "impaired"
+"""Such a secret can be used to log in, but is not rotated before somebody mends its access or its key
+(BC:MasterUserSecret): waiting would not help."""
+
+
+def managed_secret_status(cluster: Described) -> str:
+    """Status of the master user's secret; empty where RDS manages none."""
+    return normal_status((cluster.get("MasterUserSecret") or {}).get("SecretStatus"))
+
+
 def cluster_configured(cluster: Described | None, *, seen: bool = True) -> Readiness:
     """Phase "configure", and part of the later ones: settled after a Modify."""
     judged = _cluster_status(cluster, seen=seen)
@@ -235,8 +245,8 @@ def cluster_configured(cluster: Described | None, *, seen: bool = True) -> Readi
         return _pending(judged, f"waits for pending values: {', '.join(pending)}")
     # A managed secret does not become active before there is an instance: waiting for it earlier would never end.
     if cluster.get("DBClusterMembers"):
-        status = normal_status((cluster.get("MasterUserSecret") or {}).get("SecretStatus"))
-        if status != "active":
+        status = managed_secret_status(cluster)
+        if status not in {"active", IMPAIRED}:
             return _pending(judged, f"waits for the master user's secret, which is {status or 'not there yet'}")
     return judged
 

@@ -6,12 +6,11 @@ parameters' descriptions in the RDS API reference (BC), and the Aurora User Guid
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from aurora_restore import names
+from aurora_restore import names, windows
 from aurora_restore.engine import aurora
 from aurora_restore.errors import (
     ConflictingFields,
@@ -28,9 +27,6 @@ ADVANCED_RETENTION: Final = 465
 """Days that Performance Insights must keep its data for the advanced mode of Database Insights."""
 
 SERVERLESS: Final = "db.serverless"
-_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SHORTEST_WINDOW: Final = 30
-_DAY, _WEEK = 24 * 60, 7 * 24 * 60
 
 
 def problems(request: Request, settings: Settings) -> Iterator[RestoreError]:
@@ -147,26 +143,17 @@ def _insights(request: Request) -> Iterator[RestoreError]:
 
 def _windows(request: Request) -> Iterator[RestoreError]:
     backup = request.preferred_backup_window
-    if backup and _length(*_times(backup), _DAY) < _SHORTEST_WINDOW:
+    if backup and windows.length(backup) < windows.SHORTEST:
         yield InvalidParameter(
-            f"preferred_backup_window {backup} is shorter than {_SHORTEST_WINDOW} minutes",
+            f"preferred_backup_window {backup} is shorter than {windows.SHORTEST} minutes",
             field="preferred_backup_window",
         )
-    asked = {"preferred_maintenance_window": request.preferred_maintenance_window}
-    asked |= {
-        f"instances.{ordinal}.preferred_maintenance_window": spec.preferred_maintenance_window
-        for ordinal, spec in enumerate(request.instances)
-    }
-    for field, window in asked.items():
-        if window is None:
-            continue
-        begin, end = _times(window)
-        length = _length(begin, end, _WEEK)
-        if not _SHORTEST_WINDOW <= length < _DAY:
+    for field, window in _maintenance_windows(request).items():
+        if not windows.SHORTEST <= windows.length(window) < windows.DAY:
             yield InvalidParameter(
-                f"{field} {window} is not between {_SHORTEST_WINDOW} minutes and a day long", field=field
+                f"{field} {window} is not between {windows.SHORTEST} minutes and a day long", field=field
             )
-        elif backup and _overlap(_times(backup), begin, length):
+        elif backup and windows.overlap(backup, window):
             yield ConflictingFields(
                 f"{field} {window} overlaps with preferred_backup_window {backup}",
                 field=field,
@@ -174,23 +161,23 @@ def _windows(request: Request) -> Iterator[RestoreError]:
             )
 
 
-def _times(window: str) -> tuple[int, int]:
-    """Begin and end of a window in minutes, of the day or of the week."""
-    found = re.findall(r"(?:([a-z]{3}):)?(\d\d):(\d\d)", window)
-    begin, end = ((_DAYS.index(day) * _DAY if day else 0) + int(hour) * 60 + int(minute) for day, hour, minute in found)
-    return begin, end
+def _maintenance_windows(request: Request) -> dict[str, str]:
+    """Those that are asked for, by field."""
+    asked = {"preferred_maintenance_window": request.preferred_maintenance_window}
+    asked |= {
+        f"instances.{ordinal}.preferred_maintenance_window": spec.preferred_maintenance_window
+        for ordinal, spec in enumerate(request.instances)
+    }
+    return {field: window for field, window in asked.items() if window}
 
 
-def _length(begin: int, end: int, circle: int) -> int:
-    return (end - begin) % circle
-
-
-def _overlap(backup: tuple[int, int], begin: int, length: int) -> bool:
-    """Whether the daily backup window meets the weekly one."""
-    daily = _length(*backup, _DAY)
-    return any(
-        day * _DAY + backup[0] < begin + length and begin < day * _DAY + backup[0] + daily for day in range(-1, 9)
-    )
+def backup_window(request: Request, source: Described) -> str | None:
+    """The asked backup window, else the source's, unless a maintenance window is asked for that it would hit."""
+    kept: str | None = source.get("PreferredBackupWindow") or None
+    if request.preferred_backup_window or kept is None:
+        return request.preferred_backup_window
+    hit = any(windows.overlap(kept, window) for window in _maintenance_windows(request).values())
+    return None if hit else kept
 
 
 def _roles(request: Request, settings: Settings) -> Iterator[RestoreError]:

@@ -80,7 +80,8 @@ def find(rds: RDSClient, request: Request, settings: Settings) -> SourceFacts:
 
 def _shared(rds: RDSClient, request: Request, account: str, settings: Settings) -> SourceFacts:
     """Another account's cluster shows by its ARN, if it is shared by AWS RAM; its instances do not."""
-    arn = f"arn:{settings.partition}:rds:{settings.region}:{account}:cluster:{request.source_cluster_id}"
+    name = str(request.source_cluster_id).lower()  # as RDS keeps it
+    arn = f"arn:{settings.partition}:rds:{settings.region}:{account}:cluster:{name}"
     cluster = _cluster(rds, arn, IncludeShared=True)
     if cluster is None or request.source_cluster_resource_id not in (None, cluster["DbClusterResourceId"]):
         raise SourceClusterNotFound(

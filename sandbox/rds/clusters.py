@@ -12,7 +12,13 @@ from sandbox.rds.endpoints import custom_address, reader_address, writer_address
 from sandbox.rds.errors import fault, invalid_combination, invalid_value
 from sandbox.rds.kit import TRANSIENT
 from sandbox.rds.requests import check_password, filtered, identifier, only, page, tags
-from sandbox.rds.settings import NO_EXTENDED_SUPPORT, check_cluster, check_network_type, check_together
+from sandbox.rds.settings import (
+    NO_EXTENDED_SUPPORT,
+    check_cluster,
+    check_network_type,
+    check_together,
+    drawn_window,
+)
 from sandbox.rds.store import AVAILABLE, CREATING, DELETING, AutomatedBackup, Cluster, Encryption, Region
 
 if TYPE_CHECKING:
@@ -59,8 +65,6 @@ DEFAULTS: Mapping[str, Any] = {
     "EngineLifecycleSupport": "open-source-rds-extended-support",
     "IAMDatabaseAuthenticationEnabled": False,
     "NetworkType": "IPV4",
-    "PerformanceInsightsEnabled": False,
-    "PreferredBackupWindow": "03:00-03:30",
     "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
     "StorageType": "aurora",
 }
@@ -249,6 +253,7 @@ class Clusters:
             encryption = Encryption("sse-kms", self.kit.usable_key(call, key).arn)
         else:
             encryption = self.kit.default_encryption(call, asked=bool(params.get("StorageEncrypted")))
+        self.kit.service_linked_role(call)
         with self.kit.lock:
             cluster = self.add(call, name, version, user, encryption, params)
             if secret is not None:
@@ -288,6 +293,8 @@ class Clusters:
         check_network_type(group, params.get("NetworkType"))
         given = {shown: params[member] for member, shown in KEPT.items() if params.get(member) is not None}
         settings = {**DEFAULTS, **{k: v for k, v in (inherited or {}).items() if k in DEFAULTS}, **given}
+        # BC: drawn by lot, and so that it "must not conflict with the preferred maintenance window".
+        settings.setdefault("PreferredBackupWindow", drawn_window(name, settings["PreferredMaintenanceWindow"]))
         complete(settings)
         check_together(settings)
         now = self.kit.clock.now()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sandbox.core import AwsError
 from sandbox.rds.catalogue import Catalogue
-from sandbox.rds.errors import key_not_accessible
+from sandbox.rds.errors import invalid_value, key_not_accessible
 from sandbox.rds.events import EventLog
 from sandbox.rds.jobs import Jobs
 from sandbox.rds.ports import KeyFacts
@@ -119,6 +119,8 @@ class Kit:
     # What a test lowers in one account and region only: (account, region, name).
     local_quotas: dict[tuple[str, str, str], int] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    # Accounts that have AWSServiceRoleForRDS.
+    service_linked_accounts: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.events = EventLog(self.clock)
@@ -243,6 +245,24 @@ class Kit:
         """Ask for an action of another service in the caller's name (forward access session)."""
         full = {"aws:ViaAWSService": "true", **context}
         self.authorize(call.principal, action, resource, full, region or call.region)
+
+    def service_linked_role(self, call: Call) -> None:
+        """An account's first cluster makes AWSServiceRoleForRDS, which its creator must be allowed to.
+
+        AUG: "Using service-linked roles for Amazon Aurora", with the statement that allows it and the message.
+        """
+        if call.account in self.service_linked_accounts:
+            return
+        service, partition = "rds.amazonaws.com", self.region(call).place.partition
+        role = f"arn:{partition}:iam::{call.account}:role/aws-service-role/{service}/AWSServiceRoleForRDS"
+        try:
+            self.as_caller(call, "iam:CreateServiceLinkedRole", role, **{"iam:AWSServiceName": service})
+        except AwsError as error:
+            raise invalid_value(
+                "Unable to create the resource. Verify that you have permission to create service linked role. "
+                "Otherwise wait and try again later"
+            ) from error
+        self.service_linked_accounts.add(call.account)
 
     def usable_key(self, call: Call, key: str, *, region: str = "") -> KeyFacts:
         """Return the key if it is there, enabled, in the region and the caller may let RDS use it.

@@ -30,7 +30,7 @@ _RESTORE = {
     *("UseLatestRestorableTime", "VpcSecurityGroupIds"),
 }
 # The new cluster keeps these of its source. Not the port, for which the engine's default is taken (BC).
-_INHERITED = ("BackupRetentionPeriod", "PreferredBackupWindow")
+_INHERITED = ("BackupRetentionPeriod",)
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class PointInTime:
             version = self.clusters.in_support(self._version(source.cluster, instant), params)
             self.clusters.check_settings(version, params)
         encryption = self._encryption(call, source.cluster)
+        self.kit.service_linked_role(call)
         with self.kit.lock:
             settings = {member: source.cluster.settings[member] for member in _INHERITED}
             given = dict(params)

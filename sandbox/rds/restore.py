@@ -55,15 +55,14 @@ class Restores:
         version = self.clusters.in_support(version, params)
         self.clusters.check_settings(version, params)
         encryption = self._encryption(call, snapshot)
+        self.kit.service_linked_role(call)
         with self.kit.lock:
             if snapshot.status != AVAILABLE:
                 raise _unavailable(snapshot)
             # The instance-less cluster keeps the snapshot's settings that AWS says it keeps (port, backup retention);
             # everything else is the engine's or the VPC's default unless named.
             inherited = {
-                member: value
-                for member, value in snapshot.facts.items()
-                if member in ("Port", "BackupRetentionPeriod", "PreferredBackupWindow")
+                member: value for member, value in snapshot.facts.items() if member in ("Port", "BackupRetentionPeriod")
             }
             cluster = self.clusters.add(
                 call, name, version, snapshot.master_username, encryption, params, inherited=inherited

@@ -69,7 +69,7 @@ run "actions_of_each_step" {
         "rds:DescribeDBClusterSnapshots", "states:SendTaskSuccess",
       ])
       check_copy_status    = tolist(["rds:DescribeDBClusterSnapshots", "rds:DescribeEvents"])
-      restore_snapshot     = tolist(["kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime"])
+      restore_snapshot     = tolist(["iam:CreateServiceLinkedRole", "kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource", "rds:DescribeDBClusters", "rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime"])
       check_restore_status = tolist(["rds:DescribeDBClusterEndpoints", "rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeEvents"])
       configure_cluster = tolist([
         "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "rds:DescribeDBClusters", "rds:ModifyDBCluster",

@@ -376,3 +376,20 @@ def test_a_parameter_that_the_sdk_does_not_know() -> None:
     assert engine.left_for_modify(restore, known) == {"AllowEngineModeChange": True}
     with pytest.raises(errors.ConfigurationInvalid, match="FromTheFuture"):
         engine.left_for_modify(restore, {"FromTheFuture": 1})
+
+
+def test_the_backup_window_is_the_sources() -> None:
+    """Left out, RDS draws one by lot (BC: PreferredBackupWindow)."""
+    where = FakeRds(snapshots=[snapshot(PreferredBackupWindow="01:00-01:30")])
+
+    def given(**changes: Any) -> str | None:
+        made, wanted = plan(where, **changes), parsed(**changes)
+        window: str | None = aurora.restore_parameters(wanted, made, {}).get("PreferredBackupWindow")
+        return window
+
+    assert given() == "01:00-01:30"
+    assert given(preferred_backup_window="05:00-05:30") == "05:00-05:30"
+    assert given(preferred_maintenance_window="sun:02:00-sun:03:00") == "01:00-01:30"
+    # RDS draws another one then, and ConfigureCluster sees to it that they do not overlap.
+    assert given(preferred_maintenance_window="sun:01:15-sun:03:00") is None
+    assert given(instances=[{}, {"preferred_maintenance_window": "sun:01:15-sun:03:00"}]) is None

@@ -126,7 +126,7 @@ def test_pending_values_of_the_cluster(pending: Any, state: State) -> None:
     assert readiness.cluster_configured(cluster(PendingModifiedValues=pending)).state is state
 
 
-@pytest.mark.parametrize("status", ["creating", "rotating", "impaired", ""])
+@pytest.mark.parametrize("status", ["creating", "rotating", ""])
 def test_the_managed_secret_counts_only_with_members(status: str) -> None:
     secret = {"SecretArn": "arn", "SecretStatus": status}
     assert readiness.cluster_configured(cluster(MasterUserSecret=secret)).state is State.PENDING
@@ -134,6 +134,12 @@ def test_the_managed_secret_counts_only_with_members(status: str) -> None:
     assert readiness.writer_ready(instance(), cluster(MasterUserSecret=None)).state is State.PENDING
     # Without an instance a secret never becomes active: to wait for it would be for ever.
     assert readiness.cluster_configured(cluster(MasterUserSecret=secret, DBClusterMembers=[])).state is State.READY
+
+
+def test_an_impaired_secret_is_not_waited_for() -> None:
+    """It can be used to log in, and only somebody's hand mends it."""
+    secret = {"SecretArn": "arn", "SecretStatus": "impaired"}
+    assert readiness.writer_ready(instance(), cluster(MasterUserSecret=secret)).state is State.READY
 
 
 @pytest.mark.parametrize(

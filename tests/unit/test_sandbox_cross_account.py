@@ -388,7 +388,11 @@ def restore_shared(clouds: Clouds, snapshot: str) -> None:
     from_shared = allow("rds:RestoreDBClusterFromSnapshot", foreign)
     assert snapshot in refusal(lambda: restore(*reading))[1]
     assert refusal(lambda: restore(from_shared))[0] == "KMSKeyNotAccessibleFault"
-    assert restore(from_shared, *reading)["KmsKeyId"] == clouds.local_key
+    first = {"iam:AWSServiceName": "rds.amazonaws.com"}  # the account's first database, as everything here
+    service_role = f"arn:aws:iam::{TARGET}:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS"
+    linking = allow("iam:CreateServiceLinkedRole", service_role, StringEquals=first)
+    assert "service linked role" in refusal(lambda: restore(from_shared, *reading))[1]
+    assert restore(from_shared, *reading, linking)["KmsKeyId"] == clouds.local_key
 
 
 def test_the_source_s_own_role_needs_both_regions_on_the_source_key_2_4(clouds: Clouds) -> None:

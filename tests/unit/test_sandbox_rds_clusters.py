@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.core import NotEmulated
+from sandbox.rds.settings import check_windows, drawn_window
 from tests.unit.rds_harness import ACCOUNT, PASSWORD, REGION, Plane, World, key_arn, refused
 from tests.unit.rds_harness import world as make_world
 
@@ -192,6 +193,30 @@ def test_managed_password_makes_a_secret_that_waits_for_an_instance(world: World
     assert world.secrets[shown["MasterUserSecret"]["SecretArn"]]["value"] != before
     assert "MasterUserSecret" not in world.modify(ManageMasterUserPassword=False, MasterUserPassword="third-password")
     assert world.secrets == {}
+
+
+def test_the_first_cluster_of_an_account_makes_its_service_linked_role(world: World) -> None:
+    """AUG "Using service-linked roles for Amazon Aurora"."""
+    world.denied.add("iam:CreateServiceLinkedRole")
+    with refused("InvalidParameterValue", "permission to create service linked role"):
+        world.cluster("first")
+    world.denied.clear()
+    world.cluster("first")
+    world.denied.add("iam:CreateServiceLinkedRole")
+    world.cluster("second")
+
+
+def test_a_cluster_shows_no_performance_insights_before_they_are_switched(world: World) -> None:
+    assert "PerformanceInsightsEnabled" not in world.cluster("plain")
+    assert world.cluster("watched", EnablePerformanceInsights=True)["PerformanceInsightsEnabled"] is True
+
+
+def test_the_backup_window_is_drawn_clear_of_the_maintenance_window(world: World) -> None:
+    names = [f"lot-{n}" for n in range(12)]
+    drawn = {world.cluster(name)["PreferredBackupWindow"] for name in names}
+    assert len(drawn) > 3
+    for name in names:
+        check_windows(drawn_window(name, "sun:22:00-mon:05:30"), "sun:22:00-mon:05:30")
 
 
 def test_a_caller_without_createsecret_is_denied(world: World) -> None:

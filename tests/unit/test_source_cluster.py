@@ -141,7 +141,7 @@ def test_a_point_in_time_of_a_living_cluster() -> None:
     assert cost.usd == pytest.approx(150 * 0.10 / 730 * made.expected_seconds["cluster"] / 3600, abs=1e-4)
     assert parameters(aws, **POINT) == {
         "DBClusterIdentifier": "orders-staging",
-        "SourceDBClusterIdentifier": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:orders",
+        "SourceDBClusterIdentifier": "orders",
         "RestoreToTime": NOW - timedelta(hours=1),
         "RestoreType": "full-copy",
         "EngineLifecycleSupport": aurora.NO_EXTENDED_SUPPORT,
@@ -320,6 +320,7 @@ def test_a_clone_of_another_accounts_cluster() -> None:
     assert parameters(shared(), **asked)["SourceDBClusterIdentifier"] == asked["source_cluster_id"]
     by_id = {**CLONE, "source_account_id": SOURCE_ACCOUNT}
     assert plan(shared(), **by_id) == made
+    assert plan(shared(), **{**by_id, "source_cluster_id": "Orders"}) == made  # RDS keeps names in small letters
     # RDS asks for a key, even if none is asked for here.
     assert plan(shared(), **by_id, require_local_customer_key=False).kms_key_id == KEY_ARN
     error, field, cause = finding(FakeAws(), **by_id)

@@ -397,6 +397,34 @@ def test_ready_at_the_deadline_is_ready(workflow: Workflow) -> None:
     assert workflow.observe("cluster")["state"] == "READY"
 
 
+def test_a_first_good_read_at_the_deadline_is_still_confirmed(workflow: Workflow) -> None:
+    _configuring(workflow)
+    workflow.now += timedelta(seconds=10_000)
+    assert workflow.observe("configure")["state"] == "PENDING"
+    assert workflow.observe("configure")["state"] == "READY"
+
+
+def test_an_impaired_master_secret_is_warned_of(workflow: Workflow) -> None:
+    workflow.up_to_readers()
+    workflow.rds.clusters["orders-staging"]["MasterUserSecret"]["SecretStatus"] = "impaired"
+    workflow.step("check_settings", "CheckSettings")
+    [warning] = workflow.record.warnings
+    assert "is impaired: RDS cannot rotate it" in warning
+
+
+def test_a_maintenance_window_that_hits_the_window_that_rds_drew_moves_that(workflow: Workflow) -> None:
+    workflow.request |= {"preferred_maintenance_window": "sun:03:00-sun:04:00"}
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.clusters["orders-staging"]["PreferredBackupWindow"] = "03:30-04:00"
+    workflow.rds.all_available()
+    workflow.until_ready("cluster")
+    workflow.step("configure_cluster", "ConfigureCluster")
+    [modified] = workflow.rds.made("modify_db_cluster")
+    assert modified["PreferredMaintenanceWindow"] == "sun:03:00-sun:04:00"
+    assert modified["PreferredBackupWindow"] == "04:00-04:30"
+
+
 def test_a_cluster_that_vanishes_or_is_replaced(workflow: Workflow) -> None:
     workflow.check()
     workflow.step("restore_snapshot", "RestoreCluster")
@@ -1054,6 +1082,28 @@ def test_the_version_of_then_is_the_planned_one(workflow: Workflow) -> None:
     assert [w for w in workflow.record.warnings if "16.4" in w and "16.6" in w]
 
 
+def test_a_version_of_then_that_shows_only_later_is_the_planned_one_too(workflow: Workflow) -> None:
+    """What the answer to the restore call shows is not documented."""
+    living_source(workflow)
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.clusters["orders-staging"]["EngineVersion"] = "16.4"
+    workflow.rds.all_available()
+    workflow.until_ready("cluster")
+    assert workflow.record.planned.engine_version == "16.4"
+    assert [w for w in workflow.record.warnings if "16.4" in w and "16.6" in w]
+
+
+def test_an_older_major_version_that_shows_only_later_needs_leave(workflow: Workflow) -> None:
+    living_source(workflow, engine_version="16.6")
+    workflow.check()
+    workflow.step("restore_snapshot", "RestoreCluster")
+    workflow.rds.clusters["orders-staging"]["EngineVersion"] = "15.8"
+    workflow.rds.all_available()
+    with pytest.raises(errors.MajorUpgradeRefused, match="the source ran 15"):
+        workflow.observe("cluster")
+
+
 @pytest.mark.parametrize(("then", "major"), [("16.4", False), ("15.8", True)])
 def test_the_version_of_then_is_upgraded_to_the_one_that_is_asked_for(
     workflow: Workflow, then: str, major: bool
@@ -1163,6 +1213,14 @@ def test_a_role_that_rds_cannot_take_on_fails(workflow: Workflow) -> None:
     workflow.rds.clusters["orders-staging"]["AssociatedRoles"][0]["Status"] = "INVALID"
     with pytest.raises(errors.ClusterFailed, match="cannot take it on"):
         workflow.observe("complete")
+
+
+def test_a_role_that_the_cluster_has_for_another_feature_is_not_taken_for_ours(workflow: Workflow) -> None:
+    workflow.request |= COMPLETED
+    workflow.up_to_readers()
+    workflow.rds.errors["add_role_to_db_cluster"] = [refused("DBClusterRoleAlreadyExists", "already associated")]
+    with pytest.raises(errors.AwsCallFailed, match="already associated"):
+        workflow.step("complete_cluster", "CompleteCluster")
 
 
 def test_an_endpoint_of_another_cluster_is_not_taken_over(workflow: Workflow) -> None:

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox import samples
+from sandbox.faults import Fault
 from tests.workflow.support import ACCOUNT, REGION, Deployment, Execution, assert_failed
 from tests.workflow.test_restore import request_for, succeeded
 
@@ -337,6 +338,13 @@ ALONE: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
         INSTANCE,
         {"PerformanceInsightsEnabled": True, "PerformanceInsightsRetentionPeriod": 7},
     ),
+    # RDS draws the backup window from these eight hours: it has to give way.
+    "maintenance_over_backup": (
+        {"preferred_maintenance_window": "sun:22:00-mon:06:00"},
+        CLUSTER,
+        {"PreferredMaintenanceWindow": "sun:22:00-mon:06:00", "PreferredBackupWindow": "06:00-06:30"},
+    ),
+    "performance_insights_off": ({"enable_performance_insights": False}, CLUSTER, {}),
     "performance_insights_kms_key_id": (
         {"enable_performance_insights": True, "performance_insights_kms_key_id": "KEY"},
         INSTANCE,
@@ -429,6 +437,26 @@ def test_a_role_of_postgresql_names_its_feature(
     cluster = deployment.cluster(target)
     assert cluster is not None
     assert cluster["AssociatedRoles"][0]["FeatureName"] == "s3Import"
+
+
+def test_what_rds_refuses_for_a_while_is_asked_for_again(
+    deployment: Deployment, plain_snapshots: dict[str, str], target: str
+) -> None:
+    """No capacity at the moment, or busy with another change: neither may cost a restore of hours."""
+    for operation, error in (
+        ("CreateDBInstance", "InsufficientDBInstanceCapacity"),
+        ("EnableHttpEndpoint", "InvalidResourceStateFault"),
+    ):
+        deployment.sandbox.faults.add(Fault(service="rds", operation=operation, error=error, status=400, times=2))
+    execution = deployment.run(
+        {
+            "snapshot_identifier": plain_snapshots["aurora-mysql"],
+            "target_cluster_id": target,
+            "enable_http_endpoint": True,
+        }
+    )
+    succeeded(execution)
+    assert execution.states.count("CreateWriter") == 1
 
 
 def test_readers_endpoints_and_tags(deployment: Deployment, plain_snapshots: dict[str, str], target: str) -> None:

@@ -78,6 +78,8 @@ def wanted_settings(request: Request, plan: Plan, tags: Mapping[str, str]) -> Pa
         # Left out, a point in time and a clone have the engine's default port, not the source's.
         "port": plan.port,
         "enable_iam_database_authentication": plan.iam_authentication,
+        # Left out, it is drawn by lot.
+        "preferred_backup_window": plan.preferred_backup_window,
         "tags": dict(tags),
     }
     asked = {field: value for field, value in request.to_mapping().items() if field in settings_table.BY_FIELD}
@@ -125,8 +127,12 @@ def _source_parameters(plan: Plan) -> Parameters:
             # Left out, it is the engine's default version in the region, not the snapshot's.
             "EngineVersion": plan.restored_version,
         }
-    name, value = ("DbClusterResourceId", source.resource_id) if source.deleted else ("DBClusterIdentifier", source.arn)
-    which: Parameters = {f"Source{name}": value}
+    which: Parameters
+    if source.deleted:
+        which = {"SourceDbClusterResourceId": source.resource_id}
+    else:  # by its name; the ARN is for another account's cluster (BC:RestoreDBClusterToPointInTime)
+        account, _, name = source.arn.split(":", 6)[4:]
+        which = {"SourceDBClusterIdentifier": name if account == plan.target_account else source.arn}
     if source.restore_to is None:
         which["UseLatestRestorableTime"] = True
     else:
@@ -317,17 +323,16 @@ class Aurora:
 
     def ensure_role(self, cluster: Described, role: AssociatedRole) -> str:
         """Associate a role with the cluster, unless it is."""
-        wanted = (role.role_arn, role.feature_name or "")
-        there = {(one.get("RoleArn"), one.get("FeatureName") or "") for one in cluster.get("AssociatedRoles") or ()}
-        if wanted not in there:
-            feature = {"FeatureName": role.feature_name} if role.feature_name else {}
-            try:
-                self._rds.add_role_to_db_cluster(
-                    DBClusterIdentifier=cluster["DBClusterIdentifier"], RoleArn=role.role_arn, **feature
-                )
-            except ClientError as error:
-                if wire_code(error) != "DBClusterRoleAlreadyExists":
-                    raise
+        if _has_role(cluster, role):
+            return role.role_arn
+        identifier = cluster["DBClusterIdentifier"]
+        feature = {"FeatureName": role.feature_name} if role.feature_name else {}
+        try:
+            self._rds.add_role_to_db_cluster(DBClusterIdentifier=identifier, RoleArn=role.role_arn, **feature)
+        except ClientError as error:
+            # An earlier try's; but some engines also say so of a role that they have for another feature.
+            if wire_code(error) != "DBClusterRoleAlreadyExists" or not _has_role(self.cluster(identifier) or {}, role):
+                raise
         return role.role_arn
 
     def ensure_http_endpoint(self, cluster: Described) -> bool:
@@ -420,6 +425,11 @@ class Aurora:
     def delete_cluster(self, identifier: str) -> None:
         """Delete a cluster without a final snapshot: what was restored is still in the snapshot it came from."""
         self._rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
+
+
+def _has_role(cluster: Described, role: AssociatedRole) -> bool:
+    there = {(one.get("RoleArn"), one.get("FeatureName") or "") for one in cluster.get("AssociatedRoles") or ()}
+    return (role.role_arn, role.feature_name or "") in there
 
 
 def _absent_is_none(look: Callable[[], Any], code: str) -> Described | None:

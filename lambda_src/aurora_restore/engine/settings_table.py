@@ -69,6 +69,11 @@ def _amount(wanted: Any, found: Any) -> bool:
     return bool((wanted or 0) == (found or 0))
 
 
+def _switch(wanted: Any, found: Any) -> bool:
+    """RDS may leave out one that is off."""
+    return bool(wanted) == bool(found)
+
+
 def _key(wanted: Any, found: Any) -> bool:
     """A key's ARN or its id; RDS shows the ARN."""
     return found is not None and str(found).rpartition("/")[2] == str(wanted).rpartition("/")[2]
@@ -248,6 +253,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         _BOTH,
         "PerformanceInsightsEnabled",
         "PerformanceInsightsEnabled",
+        same=_switch,
         group="insights",
     ),
     Setting(
@@ -267,7 +273,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "PerformanceInsightsRetentionPeriod",
         group="insights",
     ),
-    Setting("database_insights_mode", "DatabaseInsightsMode", _MODIFY, "DatabaseInsightsMode", group="insights"),
+    Setting(
+        "database_insights_mode",
+        "DatabaseInsightsMode",
+        _MODIFY,
+        "DatabaseInsightsMode || 'standard'",
+        group="insights",
+    ),
     # An instance's own. ModifyDBCluster takes these for Multi-AZ clusters only.
     Setting("monitoring_interval", "MonitoringInterval", _CREATE, instance="MonitoringInterval"),
     Setting("monitoring_role_arn", "MonitoringRoleArn", _CREATE, instance="MonitoringRoleArn"),

@@ -10,9 +10,12 @@ RestoreDBClusterToPointInTime takes no version at all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aurora_restore.engine.aurora import version_key
+from aurora_restore.errors import MajorUpgradeRefused
+from aurora_restore.model import Record, SourceKind
+from aurora_restore.readiness import Described
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,29 @@ def way(
     if target.major and engine == "aurora-postgresql":
         return VersionWay(have, target.target, nearest, substituted=nearest != have)
     return target
+
+
+def as_it_was(record: Record, cluster: Described) -> Record:
+    """The record with the version that a point in time has brought back: that of then, which only RDS knows."""
+    plan, asked, version = record.planned, record.wanted.engine_version, str(cluster["EngineVersion"])
+    if plan.source_kind is not SourceKind.POINT_IN_TIME or version == plan.restored_version:
+        return record
+    if asked is None:
+        changed = replace(plan, engine_version=version)
+        told = f"and the restored one keeps it; today's is {plan.engine_version}."
+    else:
+        found = VersionWay(version, asked, version)
+        changed = replace(plan, version_at_restore=version if found.in_place else None, major_upgrade=found.major)
+        told = f"and the restored one is to run {asked}."
+    return replace(record, plan=changed).with_warnings(f"At that time the source ran engine version {version}, {told}")
+
+
+def refuse_unasked_major(record: Record) -> None:
+    """Refuse what only a point in time can bring: a version of then from which the asked one is a major upgrade."""
+    plan, request = record.planned, record.wanted
+    if plan.major_upgrade and not request.allow_major_version_upgrade:
+        raise MajorUpgradeRefused(
+            f"At {request.restore_to_time} the source ran {plan.restored_version}, of another major version than "
+            f"engine_version {plan.engine_version}",
+            field="engine_version",
+        )

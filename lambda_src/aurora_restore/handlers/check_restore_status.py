@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aurora_restore import events, observation, readiness
 from aurora_restore.engine.aurora import Aurora, glance, refuse_another
+from aurora_restore.engine.versions import as_it_was, refuse_unasked_major
 from aurora_restore.errors import (
     ClusterFailed,
     InstanceFailed,
@@ -58,7 +59,10 @@ def handler(ctx: StepContext) -> Verdict:
             judged = readiness.upgraded(judged, mismatches, before.elapsed(ctx.now))
 
     def ready(record: Record) -> Record:
-        return replace(record, cluster=_facts(cluster)) if cluster else record
+        if cluster is None:
+            return record
+        # The answer to the restore call need not have shown the version that was brought back.
+        return replace(as_it_was(record, cluster) if phase == "cluster" else record, cluster=_facts(cluster))
 
     watch = Watch(
         phase=phase,
@@ -72,6 +76,7 @@ def handler(ctx: StepContext) -> Verdict:
     )
     seen = observation.verdict(ctx, watch, judged)
     if seen["state"] == State.READY.value:
+        refuse_unasked_major(ctx.record)
         _refuse_silent_failures(ctx, phase, before, mismatches)
     # An instance is rebooted once: one that still waits for it afterwards is waited for, up to the deadline.
     if set(judged.reboots) - ctx.record.results.get(REBOOTS, {}).keys():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aurora_restore import windows
 from aurora_restore.engine.aurora import (
     Aurora,
     configure_parameters,
@@ -28,6 +29,7 @@ def _configure(ctx: StepContext) -> Verdict:
     changes = configure_parameters(wanted, cluster, secret_key=ctx.settings.kms_key_arn)
     if "ManageMasterUserPassword" in changes:  # the first try: later ones would only repeat these
         changes |= aurora.left_for_modify(restore_operation(plan), restore_parameters(request, plan, ctx.tags))
+    changes = windows.apart(changes, cluster)
     if changes:
         aurora.modify(plan.target_cluster_id, changes)
 
