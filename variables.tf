@@ -79,11 +79,6 @@ variable "passable_role_arns" {
     condition     = alltrue([for arn in var.passable_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/*-]+$", arn))])
     error_message = "passable_role_arns must be ARNs of IAM roles (arn:aws:iam::<account>:role/<name>); the name may have wildcards."
   }
-
-  validation {
-    condition     = length(jsonencode(var.passable_role_arns)) <= 2048
-    error_message = "passable_role_arns must be at most 2 KB as JSON: they become part of policies, which IAM limits to 10 KB."
-  }
 }
 
 variable "permissions_boundary" {
@@ -186,8 +181,8 @@ variable "source_accounts" {
   }
 
   validation {
-    condition     = length(jsonencode(var.source_accounts)) <= 4096
-    error_message = "source_accounts must be at most 4096 characters as JSON (about 15 accounts): the policies of a role end at 10,240 (IAM quotas). Use a second deployment for more."
+    condition     = length(jsonencode(var.source_accounts)) <= 32768
+    error_message = "source_accounts must be at most 32 KB as JSON: executions carry them in their state, which Step Functions limits to 256 KiB."
   }
 }
 
@@ -203,11 +198,6 @@ variable "snapshot_kms_key_arns" {
   validation {
     condition     = alltrue([for arn in var.snapshot_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
     error_message = "snapshot_kms_key_arns must be ARNs of keys (arn:aws:kms:<region>:<account>:key/<id>); IAM does not take an alias."
-  }
-
-  validation {
-    condition     = length(var.snapshot_kms_key_arns) <= 10
-    error_message = "snapshot_kms_key_arns must be at most 10: the policies of a role end at 10,240 characters (IAM quotas)."
   }
 }
 
