@@ -391,9 +391,8 @@ variable "package_builder" {
 ################################################################################
 
 variable "defaults" {
-  description = "Default execution input, field by field, for what is the same every time (db_subnet_group_name, vpc_security_group_ids, db_instance_class, …). An execution's input overrides it; nulls are left out."
-  # Checked against the request's schema by the functions, which name the nearest field for an unknown one: a type here would be
-  # a second copy of that schema.
+  description = "Default execution input, field by field, for what is the same every time (db_subnet_group_name, vpc_security_group_ids, db_instance_class, …): any of its fields but operation_id and mode. An execution's input overrides it; nulls are left out."
+  # Of the request's schema only the names are checked here, the values by the functions: a type would be a second copy of it.
   type     = any
   default  = {}
   nullable = false
@@ -404,8 +403,18 @@ variable "defaults" {
   }
 
   validation {
-    condition     = !can(var.defaults.operation_id) || try(var.defaults.operation_id, null) == null
-    error_message = "defaults.operation_id makes no sense: each operation has an id of its own."
+    condition     = length(setsubtract(try(keys(var.defaults), []), keys(local.request_fields))) == 0
+    error_message = "defaults has fields that no request has: ${join(", ", setsubtract(try(keys(var.defaults), []), keys(local.request_fields)))}. The README lists the fields of the input."
+  }
+
+  validation {
+    condition     = alltrue([for name in ["operation_id", "mode"] : try(var.defaults[name], null) == null])
+    error_message = "defaults must not hold operation_id or mode: they are one operation's."
+  }
+
+  validation {
+    condition     = try(length(distinct([for name in keys(var.defaults) : local.request_fields[name]])) == length(var.defaults), true)
+    error_message = "defaults must hold a field by one of its names only (the README lists them: \"also accepted as\")."
   }
 
   validation {

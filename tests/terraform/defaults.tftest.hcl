@@ -178,9 +178,9 @@ run "defaults_of_the_request" {
     defaults = {
       db_instance_class               = "db.r6g.large"
       vpc_security_group_ids          = ["sg-1", "sg-2"]
-      serverless_v2                   = { min_capacity = 0.5, max_capacity = 8 }
+      serverless_v2_scaling           = { min_capacity = 0.5, max_capacity = 8 }
       db_cluster_parameter_group_name = null
-      checks                          = [{ name = "quotes \"and\" <brackets> & $${dollars}", sql = "select 'ü\\n'" }]
+      checks                          = [{ name = "quotes \"and\" <brackets> & $${dollars}", database = "shop", sql = "select 'ü\\n'", equals = "ü" }]
     }
   }
 
@@ -188,8 +188,8 @@ run "defaults_of_the_request" {
     condition = jsondecode(jsondecode(aws_sfn_state_machine.this.definition).States.WrapRequest.Parameters.defaults_json) == {
       db_instance_class      = "db.r6g.large"
       vpc_security_group_ids = ["sg-1", "sg-2"]
-      serverless_v2          = { min_capacity = 0.5, max_capacity = 8 }
-      checks                 = [{ name = "quotes \"and\" <brackets> & $${dollars}", sql = "select 'ü\\n'" }]
+      serverless_v2_scaling  = { min_capacity = 0.5, max_capacity = 8 }
+      checks                 = [{ name = "quotes \"and\" <brackets> & $${dollars}", database = "shop", sql = "select 'ü\\n'", equals = "ü" }]
     }
     error_message = "Defaults reach the workflow as they are, less nulls."
   }

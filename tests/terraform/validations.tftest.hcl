@@ -381,6 +381,44 @@ run "defaults_with_an_operation_id" {
   expect_failures = [var.defaults]
 }
 
+run "defaults_with_a_mode" {
+  command = plan
+
+  variables {
+    defaults = { mode = "plan" }
+  }
+
+  expect_failures = [var.defaults]
+}
+
+run "defaults_with_an_unknown_field" {
+  command = plan
+
+  variables {
+    defaults = { db_instance_class = "db.r6g.large", serverless_v2 = { min_capacity = 0.5, max_capacity = 8 } }
+  }
+
+  expect_failures = [var.defaults]
+}
+
+run "defaults_with_a_field_by_two_names" {
+  command = plan
+
+  variables {
+    defaults = { vpc_security_group_ids = ["sg-1"], security_group_ids = ["sg-2"] }
+  }
+
+  expect_failures = [var.defaults]
+}
+
+run "defaults_by_other_names_and_nulls" {
+  command = plan
+
+  variables {
+    defaults = { security_group_ids = ["sg-1"], mode = null }
+  }
+}
+
 run "defaults_too_long" {
   command = plan
 
