@@ -104,19 +104,22 @@ variable "role_path" {
   }
 }
 
-variable "kms_key_arn" {
+variable "kms_key" {
   description = <<-EOT
-    ARN of the KMS key for tables, topic, logs, function settings, zip and secrets; it has to be known at plan. The module makes
-    a key of its own when null.
-    The policy of a key that is given must let this account's IAM policies decide (principal `arn:aws:iam::<account>:root`) on
+    The KMS key for tables, topic, logs, function settings, zip and secrets. The module makes one of its own when null, which a
+    destroy of the module makes unusable, with every cluster under it: use a key of your own in production.
+    - `arn`: its ARN, also of a key of the same root
+    The policy of the key must let this account's IAM policies decide (principal `arn:aws:iam::<account>:root`) on
     kms:Decrypt, kms:DescribeKey, kms:GenerateDataKey* and kms:CreateGrant, and must let `logs.<region>.amazonaws.com` use it.
   EOT
-  type        = string
-  default     = null
+  type = object({
+    arn = string
+  })
+  default = null
 
   validation {
-    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
-    error_message = "kms_key_arn must be the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>); an alias can turn to another key."
+    condition     = var.kms_key == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key.arn))
+    error_message = "kms_key.arn must be the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>); an alias can turn to another key."
   }
 }
 

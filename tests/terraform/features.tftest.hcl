@@ -70,17 +70,17 @@ run "key_of_the_caller" {
   command = plan
 
   variables {
-    database    = null
-    kms_key_arn = "arn:aws:kms:eu-west-1:111122223333:key/11111111-1111-4111-8111-111111111111"
+    database = null
+    kms_key  = { arn = "arn:aws:kms:eu-west-1:111122223333:key/11111111-1111-4111-8111-111111111111" }
   }
 
   assert {
-    condition     = length(aws_kms_key.this) == 0 && length(aws_kms_alias.this) == 0 && output.kms_key_arn == var.kms_key_arn
+    condition     = length(aws_kms_key.this) == 0 && length(aws_kms_alias.this) == 0 && output.kms_key_arn == var.kms_key.arn
     error_message = "A key that is given is used, and none is made."
   }
 
   assert {
-    condition     = aws_dynamodb_table.state.server_side_encryption[0].kms_key_arn == var.kms_key_arn && aws_sns_topic.notifications.kms_master_key_id == var.kms_key_arn
+    condition     = aws_dynamodb_table.state.server_side_encryption[0].kms_key_arn == var.kms_key.arn && aws_sns_topic.notifications.kms_master_key_id == var.kms_key.arn
     error_message = "Everything is encrypted with it."
   }
 }

@@ -14,7 +14,7 @@ run "longest_settings" {
     vpc_config      = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
     tags            = { for i in range(22) : format("tag-%02d", i) => join("", [for j in range(5) : "0123456789"]) }
     table_names     = { for kind in ["state", "audit"] : kind => "${kind}${join("", [for i in range(9) : "0123456789"])}01234" }
-    kms_key_arn     = "arn:aws-us-gov:kms:ap-southeast-2:111122223333:key/mrk-00000000000040008000000000000000"
+    kms_key         = { arn = "arn:aws-us-gov:kms:ap-southeast-2:111122223333:key/mrk-00000000000040008000000000000000" }
     record_ttl_days = 36500
     waits           = { floor_seconds = 99, cap_seconds = 900 }
     deadlines       = { queue = 100000, copy = 100000, cluster = 100000, configure = 100000, instance = 100000, compensate = 100000 }

@@ -145,10 +145,10 @@ run "key_by_alias" {
   command = plan
 
   variables {
-    kms_key_arn = "arn:aws:kms:eu-west-1:111122223333:alias/restore"
+    kms_key = { arn = "arn:aws:kms:eu-west-1:111122223333:alias/restore" }
   }
 
-  expect_failures = [var.kms_key_arn]
+  expect_failures = [var.kms_key]
 }
 
 run "key_deletion_window" {
