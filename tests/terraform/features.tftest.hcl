@@ -133,7 +133,7 @@ run "subscriptions" {
     notifications = {
       subscriptions = {
         team  = { protocol = "email", endpoint = "databases@example.com" }
-        queue = { protocol = "sqs", endpoint = "arn:aws:sqs:eu-west-1:111122223333:restores", raw_message_delivery = true, filter_policy = "{\"outcome\":[\"FAILED\"]}" }
+        queue = { protocol = "sqs", endpoint = "arn:aws:sqs:eu-west-1:111122223333:restores", raw_message_delivery = true, filter_policy = jsonencode({ status = ["FAILED"] }) }
       }
     }
   }
@@ -143,7 +143,9 @@ run "subscriptions" {
       length(aws_sns_topic_subscription.notifications) == 2 &&
       aws_sns_topic_subscription.notifications["team"].endpoint == "databases@example.com" &&
       aws_sns_topic_subscription.notifications["queue"].raw_message_delivery &&
-      aws_sns_topic_subscription.notifications["queue"].filter_policy_scope == "MessageAttributes"
+      aws_sns_topic_subscription.notifications["queue"].filter_policy == "{\"status\":[\"FAILED\"]}" &&
+      aws_sns_topic_subscription.notifications["queue"].filter_policy_scope == "MessageAttributes" &&
+      aws_sns_topic_subscription.notifications["team"].filter_policy == null
     )
     error_message = "Each subscription is made."
   }
