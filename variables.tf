@@ -124,7 +124,7 @@ variable "kms_key" {
 }
 
 variable "kms_key_deletion_window_days" {
-  description = "How long the module's own key can still be saved after a destroy."
+  description = "How long the module's own key can still be saved after a destroy; it is unusable at once."
   type        = number
   default     = 30
   nullable    = false
@@ -271,7 +271,7 @@ variable "lambda" {
 variable "vpc_config" {
   description = <<-EOT
     Where the functions that connect to restored clusters sit; required unless `database` is null.
-    - `subnet_ids`: subnets with a route to the clusters and to the APIs of RDS, DynamoDB, Secrets Manager and KMS (endpoints or NAT)
+    - `subnet_ids`: subnets with a route to the clusters and to the APIs of RDS, DynamoDB and Secrets Manager (endpoints or NAT)
     - `security_group_ids`: groups that the clusters' security groups let in
   EOT
   type = object({
