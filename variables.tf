@@ -108,9 +108,9 @@ variable "kms_key" {
   description = <<-EOT
     The KMS key for tables, topic, logs, function settings, zip and secrets. The module makes one of its own when null, which a
     destroy of the module makes unusable, with every cluster under it: use a key of your own in production.
-    - `arn`: its ARN, also of a key of the same root
-    The policy of the key must let this account's IAM policies decide (principal `arn:aws:iam::<account>:root`) on
+    The policy of a key that is given must let this account's IAM policies decide (principal `arn:aws:iam::<account>:root`) on
     kms:Decrypt, kms:DescribeKey, kms:GenerateDataKey* and kms:CreateGrant, and must let `logs.<region>.amazonaws.com` use it.
+    - `arn`: its ARN, also of a key of the same root
   EOT
   type = object({
     arn = string
