@@ -4,7 +4,7 @@ PY     := .venv/bin/python
 # Test processes side by side: one more than the cores of CI, since the SDK's back-off is waited for in real time.
 WORKERS ?= 3
 export TF_CLI_CONFIG_FILE := $(CURDIR)/.build/terraformrc
-# The module packages its Lambdas with this interpreter.
+# Terraform neither suggests next commands nor looks for a newer version of itself.
 export TF_IN_AUTOMATION := 1
 export CHECKPOINT_DISABLE := 1
 
@@ -33,7 +33,7 @@ terraform-test: setup ## The module's interface: terraform validate and terrafor
 workflow: setup ## The applied module, the real state machine, the real zip and real databases in the sandbox
 	$(PY) -m pytest tests/workflow -n $(WORKERS) --dist loadfile
 
-bench: setup ## Benchmarks; later issues fill the tables of docs/benchmarks.md
+bench: setup ## Benchmarks: measure again, and write the tables of docs/benchmarks.md
 	$(PY) -m bench
 
 docs: setup ## Rewrite the generated parts of README.md and docs/

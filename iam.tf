@@ -25,19 +25,34 @@ resource "aws_iam_role" "step" {
   tags = local.tags
 }
 
+locals {
+  step_policies = {
+    for key in keys(local.functions) : key => jsonencode({
+      Version = "2012-10-17"
+      Statement = concat(
+        local.common_statements[key],
+        local.step_statements[key],
+        try(local.vpc_statements[key], []),
+      )
+    })
+  }
+}
+
 resource "aws_iam_role_policy" "step" {
   for_each = local.functions
 
-  name = "step"
-  role = aws_iam_role.step[each.key].name
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = concat(
-      local.common_statements[each.key],
-      local.step_statements[each.key],
-      try(local.vpc_statements[each.key], []),
-    )
-  })
+  name   = "step"
+  role   = aws_iam_role.step[each.key].name
+  policy = local.step_policies[each.key]
+
+  # IAM's quota is for all inline policies of a role together, white space apart (IAM and STS quotas): this is the role's only
+  # one, and jsonencode writes none. Before the first apply the policies' ARNs are not known, and the apply checks it.
+  lifecycle {
+    precondition {
+      condition     = length(local.step_policies[each.key]) <= 10240
+      error_message = "The policy of the function ${each.value.name} would be ${length(local.step_policies[each.key])} characters long; IAM allows 10240 for a role's inline policies. Give fewer source_accounts, snapshot_kms_key_arns or passable_role_arns: one ARN of passable_role_arns can stand for many roles (role/database-*), and a second deployment can take some of the accounts."
+    }
+  }
 }
 
 ################################################################################

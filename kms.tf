@@ -3,14 +3,14 @@
 ################################################################################
 
 locals {
-  kms_key_arn = coalesce(var.kms_key_arn, one(aws_kms_key.this[*].arn))
+  kms_key_arn = var.kms_key == null ? one(aws_kms_key.this[*].arn) : var.kms_key.arn
 
   # The services that use the key for whoever calls them.
   kms_services = [for service in ["dynamodb", "lambda", "rds", "s3", "secretsmanager", "sns"] : "${service}.${local.region}.${local.dns_suffix}"]
 }
 
 resource "aws_kms_key" "this" {
-  count = var.kms_key_arn == null ? 1 : 0
+  count = var.kms_key == null ? 1 : 0
 
   description             = "Aurora Restore Pipeline ${local.deployment}: tables, topic, logs, zip, secrets"
   enable_key_rotation     = true

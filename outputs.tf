@@ -23,9 +23,19 @@ output "state_table_name" {
   value       = aws_dynamodb_table.state.name
 }
 
+output "state_table_arn" {
+  description = "Its ARN, for policies of those who read records."
+  value       = aws_dynamodb_table.state.arn
+}
+
 output "audit_table_name" {
   description = "AuroraRestoreAudit: the events of each operation."
   value       = aws_dynamodb_table.audit.name
+}
+
+output "audit_table_arn" {
+  description = "Its ARN, for policies of those who read the audit trail."
+  value       = aws_dynamodb_table.audit.arn
 }
 
 output "topic_arn" {
@@ -36,6 +46,11 @@ output "topic_arn" {
 output "kms_key_arn" {
   description = "The key that tables, topic, logs and secrets are encrypted with."
   value       = local.kms_key_arn
+}
+
+output "function_names" {
+  description = "Each function's name by step, for alarms and dashboards."
+  value       = { for key, function in aws_lambda_function.step : key => function.function_name }
 }
 
 output "function_arns" {

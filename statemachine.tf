@@ -9,6 +9,13 @@ locals {
     { for key, function in aws_lambda_function.step : "${key}_arn" => function.qualified_arn },
   )
 
+  # Every name that a request's field goes by, with the field's own.
+  request_fields = merge([
+    for field, schema in jsondecode(file("${path.module}/lambda_src/aurora_restore/request.schema.json")).properties : {
+      for name in concat([field], try(schema["x-aliases"], [])) : name => field
+    }
+  ]...)
+
   defaults      = { for key, value in var.defaults : key => value if value != null }
   defaults_json = jsonencode(jsonencode(local.defaults)) # JSON text as a JSON string, in its quotes
 

@@ -79,11 +79,6 @@ variable "passable_role_arns" {
     condition     = alltrue([for arn in var.passable_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/*-]+$", arn))])
     error_message = "passable_role_arns must be ARNs of IAM roles (arn:aws:iam::<account>:role/<name>); the name may have wildcards."
   }
-
-  validation {
-    condition     = length(jsonencode(var.passable_role_arns)) <= 2048
-    error_message = "passable_role_arns must be at most 2 KB as JSON: they become part of policies, which IAM limits to 10 KB."
-  }
 }
 
 variable "permissions_boundary" {
@@ -109,24 +104,27 @@ variable "role_path" {
   }
 }
 
-variable "kms_key_arn" {
+variable "kms_key" {
   description = <<-EOT
-    ARN of the KMS key for tables, topic, logs, function settings, zip and secrets; it has to be known at plan. The module makes
-    a key of its own when null.
+    The KMS key for tables, topic, logs, function settings, zip and secrets. The module makes one of its own when null, which a
+    destroy of the module makes unusable, with every cluster under it: use a key of your own in production.
     The policy of a key that is given must let this account's IAM policies decide (principal `arn:aws:iam::<account>:root`) on
     kms:Decrypt, kms:DescribeKey, kms:GenerateDataKey* and kms:CreateGrant, and must let `logs.<region>.amazonaws.com` use it.
+    - `arn`: its ARN, also of a key of the same root
   EOT
-  type        = string
-  default     = null
+  type = object({
+    arn = string
+  })
+  default = null
 
   validation {
-    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
-    error_message = "kms_key_arn must be the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>); an alias can turn to another key."
+    condition     = var.kms_key == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key.arn))
+    error_message = "kms_key.arn must be the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>); an alias can turn to another key."
   }
 }
 
 variable "kms_key_deletion_window_days" {
-  description = "How long the module's own key can still be saved after a destroy."
+  description = "How long the module's own key can still be saved after a destroy; it is unusable at once."
   type        = number
   default     = 30
   nullable    = false
@@ -186,8 +184,8 @@ variable "source_accounts" {
   }
 
   validation {
-    condition     = length(jsonencode(var.source_accounts)) <= 4096
-    error_message = "source_accounts must be at most 4096 characters as JSON (about 15 accounts): the policies of a role end at 10,240 (IAM quotas). Use a second deployment for more."
+    condition     = length(jsonencode(var.source_accounts)) <= 32768
+    error_message = "source_accounts must be at most 32 KB as JSON: executions carry them in their state, which Step Functions limits to 256 KiB."
   }
 }
 
@@ -203,11 +201,6 @@ variable "snapshot_kms_key_arns" {
   validation {
     condition     = alltrue([for arn in var.snapshot_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
     error_message = "snapshot_kms_key_arns must be ARNs of keys (arn:aws:kms:<region>:<account>:key/<id>); IAM does not take an alias."
-  }
-
-  validation {
-    condition     = length(var.snapshot_kms_key_arns) <= 10
-    error_message = "snapshot_kms_key_arns must be at most 10: the policies of a role end at 10,240 characters (IAM quotas)."
   }
 }
 
@@ -278,7 +271,7 @@ variable "lambda" {
 variable "vpc_config" {
   description = <<-EOT
     Where the functions that connect to restored clusters sit; required unless `database` is null.
-    - `subnet_ids`: subnets with a route to the clusters and to the APIs of RDS, DynamoDB, Secrets Manager and KMS (endpoints or NAT)
+    - `subnet_ids`: subnets with a route to the clusters and to the APIs of RDS, DynamoDB and Secrets Manager (endpoints or NAT)
     - `security_group_ids`: groups that the clusters' security groups let in
   EOT
   type = object({
@@ -401,9 +394,8 @@ variable "package_builder" {
 ################################################################################
 
 variable "defaults" {
-  description = "Default execution input, field by field, for what is the same every time (db_subnet_group_name, vpc_security_group_ids, db_instance_class, …). An execution's input overrides it; nulls are left out."
-  # Checked against the request's schema by the functions, which name the nearest field for an unknown one: a type here would be
-  # a second copy of that schema.
+  description = "Default execution input, field by field, for what is the same every time (db_subnet_group_name, vpc_security_group_ids, db_instance_class, …): any of its fields but operation_id and mode. An execution's input overrides it; nulls are left out."
+  # Of the request's schema only the names are checked here, the values by the functions: a type would be a second copy of it.
   type     = any
   default  = {}
   nullable = false
@@ -414,8 +406,18 @@ variable "defaults" {
   }
 
   validation {
-    condition     = !can(var.defaults.operation_id) || try(var.defaults.operation_id, null) == null
-    error_message = "defaults.operation_id makes no sense: each operation has an id of its own."
+    condition     = length(setsubtract(try(keys(var.defaults), []), keys(local.request_fields))) == 0
+    error_message = "defaults has fields that no request has: ${join(", ", setsubtract(try(keys(var.defaults), []), keys(local.request_fields)))}. The README lists the fields of the input."
+  }
+
+  validation {
+    condition     = alltrue([for name in ["operation_id", "mode"] : try(var.defaults[name], null) == null])
+    error_message = "defaults must not hold operation_id or mode: they are one operation's."
+  }
+
+  validation {
+    condition     = try(length(distinct([for name in keys(var.defaults) : local.request_fields[name]])) == length(var.defaults), true)
+    error_message = "defaults must hold a field by one of its names only (the README lists them: \"also accepted as\")."
   }
 
   validation {

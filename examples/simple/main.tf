@@ -30,9 +30,15 @@ module "aurora_restore" {
   }
 
   notifications = {
-    subscriptions = var.notification_email == null ? {} : {
-      team = { protocol = "email", endpoint = var.notification_email }
-    }
+    subscriptions = merge(
+      var.notification_email == null ? {} : {
+        team = { protocol = "email", endpoint = var.notification_email }
+      },
+      # A filter names attributes of the message: docs/operations.md lists them.
+      var.on_call_email == null ? {} : {
+        on_call = { protocol = "email", endpoint = var.on_call_email, filter_policy = jsonencode({ status = ["FAILED"] }) }
+      },
+    )
   }
 
   table_deletion_protection = var.table_deletion_protection

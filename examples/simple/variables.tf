@@ -59,6 +59,12 @@ variable "notification_email" {
   default     = null
 }
 
+variable "on_call_email" {
+  description = "Address to tell of failed restores alone; null for none."
+  type        = string
+  default     = null
+}
+
 variable "table_deletion_protection" {
   description = "Deletion protection of the tables; turn it off and apply before a destroy."
   type        = bool

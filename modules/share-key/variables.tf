@@ -29,7 +29,7 @@ variable "key_role_arns" {
 }
 
 variable "deletion_window_days" {
-  description = "How long the key can still be saved after a destroy. Snapshots that are left under it cannot be read after that."
+  description = "How long the key can still be saved after a destroy. Until it is saved, snapshots that are left under it cannot be read."
   type        = number
   default     = 30
   nullable    = false

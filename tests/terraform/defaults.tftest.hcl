@@ -178,9 +178,9 @@ run "defaults_of_the_request" {
     defaults = {
       db_instance_class               = "db.r6g.large"
       vpc_security_group_ids          = ["sg-1", "sg-2"]
-      serverless_v2                   = { min_capacity = 0.5, max_capacity = 8 }
+      serverless_v2_scaling           = { min_capacity = 0.5, max_capacity = 8 }
       db_cluster_parameter_group_name = null
-      checks                          = [{ name = "quotes \"and\" <brackets> & $${dollars}", sql = "select 'ü\\n'" }]
+      checks                          = [{ name = "quotes \"and\" <brackets> & $${dollars}", database = "shop", sql = "select 'ü\\n'", equals = "ü" }]
     }
   }
 
@@ -188,8 +188,8 @@ run "defaults_of_the_request" {
     condition = jsondecode(jsondecode(aws_sfn_state_machine.this.definition).States.WrapRequest.Parameters.defaults_json) == {
       db_instance_class      = "db.r6g.large"
       vpc_security_group_ids = ["sg-1", "sg-2"]
-      serverless_v2          = { min_capacity = 0.5, max_capacity = 8 }
-      checks                 = [{ name = "quotes \"and\" <brackets> & $${dollars}", sql = "select 'ü\\n'" }]
+      serverless_v2_scaling  = { min_capacity = 0.5, max_capacity = 8 }
+      checks                 = [{ name = "quotes \"and\" <brackets> & $${dollars}", database = "shop", sql = "select 'ü\\n'", equals = "ü" }]
     }
     error_message = "Defaults reach the workflow as they are, less nulls."
   }
@@ -269,6 +269,12 @@ run "outputs" {
     defaults = { db_instance_class = "db.r6g.large", db_subnet_group_name = "databases" }
   }
 
+  override_resource {
+    target          = aws_dynamodb_table.audit
+    override_during = plan
+    values          = { arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/AuroraRestoreAudit" }
+  }
+
   assert {
     condition     = output.start_command == "aws stepfunctions start-execution --region eu-west-1 --state-machine-arn arn:aws:states:eu-west-1:111122223333:stateMachine:mocked --input '{\"snapshot_identifier\":\"my-snapshot\",\"target_cluster_id\":\"my-restored-cluster\",\"vpc_security_group_ids\":[\"sg-0123456789abcdef0\"]}'"
     error_message = "The start command can be pasted: it has what the defaults leave out."
@@ -277,6 +283,16 @@ run "outputs" {
   assert {
     condition     = output.state_table_name == "AuroraRestoreState" && output.audit_table_name == "AuroraRestoreAudit" && output.secret_prefix == "aurora-restore/restore"
     error_message = "Names for the consumer."
+  }
+
+  assert {
+    condition     = output.state_table_arn == aws_dynamodb_table.state.arn && output.audit_table_arn == aws_dynamodb_table.audit.arn && output.state_table_arn != output.audit_table_arn
+    error_message = "Tables by their ARNs, each its own."
+  }
+
+  assert {
+    condition     = output.function_names == { for key in keys(aws_lambda_function.step) : key => "restore-${replace(key, "_", "-")}" }
+    error_message = "Functions by their names."
   }
 
   assert {

@@ -70,17 +70,17 @@ run "key_of_the_caller" {
   command = plan
 
   variables {
-    database    = null
-    kms_key_arn = "arn:aws:kms:eu-west-1:111122223333:key/11111111-1111-4111-8111-111111111111"
+    database = null
+    kms_key  = { arn = "arn:aws:kms:eu-west-1:111122223333:key/11111111-1111-4111-8111-111111111111" }
   }
 
   assert {
-    condition     = length(aws_kms_key.this) == 0 && length(aws_kms_alias.this) == 0 && output.kms_key_arn == var.kms_key_arn
+    condition     = length(aws_kms_key.this) == 0 && length(aws_kms_alias.this) == 0 && output.kms_key_arn == var.kms_key.arn
     error_message = "A key that is given is used, and none is made."
   }
 
   assert {
-    condition     = aws_dynamodb_table.state.server_side_encryption[0].kms_key_arn == var.kms_key_arn && aws_sns_topic.notifications.kms_master_key_id == var.kms_key_arn
+    condition     = aws_dynamodb_table.state.server_side_encryption[0].kms_key_arn == var.kms_key.arn && aws_sns_topic.notifications.kms_master_key_id == var.kms_key.arn
     error_message = "Everything is encrypted with it."
   }
 }
@@ -133,7 +133,7 @@ run "subscriptions" {
     notifications = {
       subscriptions = {
         team  = { protocol = "email", endpoint = "databases@example.com" }
-        queue = { protocol = "sqs", endpoint = "arn:aws:sqs:eu-west-1:111122223333:restores", raw_message_delivery = true, filter_policy = "{\"outcome\":[\"FAILED\"]}" }
+        queue = { protocol = "sqs", endpoint = "arn:aws:sqs:eu-west-1:111122223333:restores", raw_message_delivery = true, filter_policy = jsonencode({ status = ["FAILED"] }) }
       }
     }
   }
@@ -143,7 +143,9 @@ run "subscriptions" {
       length(aws_sns_topic_subscription.notifications) == 2 &&
       aws_sns_topic_subscription.notifications["team"].endpoint == "databases@example.com" &&
       aws_sns_topic_subscription.notifications["queue"].raw_message_delivery &&
-      aws_sns_topic_subscription.notifications["queue"].filter_policy_scope == "MessageAttributes"
+      aws_sns_topic_subscription.notifications["queue"].filter_policy == "{\"status\":[\"FAILED\"]}" &&
+      aws_sns_topic_subscription.notifications["queue"].filter_policy_scope == "MessageAttributes" &&
+      aws_sns_topic_subscription.notifications["team"].filter_policy == null
     )
     error_message = "Each subscription is made."
   }

@@ -1,4 +1,4 @@
-# The longest that the validations let through fits into AWS's limits.
+# The longest that the validations let through fits into AWS's limits; of policies, the length itself is checked.
 
 mock_provider "aws" {
   source          = "./tests/terraform/mocks"
@@ -14,7 +14,7 @@ run "longest_settings" {
     vpc_config      = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
     tags            = { for i in range(22) : format("tag-%02d", i) => join("", [for j in range(5) : "0123456789"]) }
     table_names     = { for kind in ["state", "audit"] : kind => "${kind}${join("", [for i in range(9) : "0123456789"])}01234" }
-    kms_key_arn     = "arn:aws-us-gov:kms:ap-southeast-2:111122223333:key/mrk-00000000000040008000000000000000"
+    kms_key         = { arn = "arn:aws-us-gov:kms:ap-southeast-2:111122223333:key/mrk-00000000000040008000000000000000" }
     record_ttl_days = 36500
     waits           = { floor_seconds = 99, cap_seconds = 900 }
     deadlines       = { queue = 100000, copy = 100000, cluster = 100000, configure = 100000, instance = 100000, compensate = 100000 }
@@ -32,22 +32,83 @@ run "longest_settings" {
   }
 }
 
-run "longest_policies" {
+# With ARNs as long as real ones, which the common mocks' are not.
+run "forty_source_accounts" {
   command = plan
 
   variables {
-    name        = "a234567890123456789012345678901234567890"
-    environment = "a2345678901234567890"
+    name        = "aurora-restore"
+    environment = "production"
     vpc_config  = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
-    source_accounts = { for i in range(37) : format("4444555566%02d", i) => {
-      role_arn    = format("arn:aws:iam::4444555566%02d:role/r", i)
-      external_id = "x1"
+    source_accounts = { for i in range(40) : format("4444555566%02d", i) => {
+      role_arn           = format("arn:aws:iam::4444555566%02d:role/aurora-restore-production-snapshot-source", i)
+      external_id        = format("6d1c7f0e-3b0a-4c55-9f0e-2a8f5b7c9d%02d", i)
+      share_kms_key_arns = { for region in ["eu-west-1", "eu-central-1"] : region => format("arn:aws:kms:%s:4444555566%02d:key/22222222-2222-4222-8222-222222222222", region, i) }
     } }
-    snapshot_kms_key_arns = [for i in range(10) : format("arn:aws:kms:ap-southeast-2:7777888899%02d:key/mrk-00000000000040008000000000000000", i)]
+    passable_role_arns = ["arn:aws:iam::111122223333:role/rds-monitoring", "arn:aws:iam::111122223333:role/database-*"]
+  }
+
+  override_resource {
+    target          = aws_cloudwatch_log_group.step
+    override_during = plan
+    values          = { arn = "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/lambda/aurora-restore-production-check-restore-status" }
+  }
+
+  override_resource {
+    target          = aws_dynamodb_table.state
+    override_during = plan
+    values          = { arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/AuroraRestoreState-production" }
+  }
+
+  override_resource {
+    target          = aws_dynamodb_table.audit
+    override_during = plan
+    values          = { arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/AuroraRestoreAudit-production" }
   }
 
   assert {
-    condition     = max([for policy in aws_iam_role_policy.step : length(policy.policy)]...) <= 10240
-    error_message = "The longest policies are longer than IAM's quota of 10,240 characters."
+    condition = length([
+      for statement in jsondecode(aws_iam_role_policy.step["copy_snapshot"].policy).Statement : statement if statement.Sid == "SourceAccounts" && length(statement.Resource) == 40
+    ]) == 1
+    error_message = "Forty accounts fit, and all of them are in the policy."
   }
+}
+
+run "source_accounts_that_outgrow_a_policy" {
+  command = plan
+
+  variables {
+    name     = "restore"
+    database = null
+    source_accounts = { for i in range(60) : format("4444555566%02d", i) => {
+      role_arn    = format("arn:aws:iam::4444555566%02d:role/aurora-restore-production-snapshot-source", i)
+      external_id = format("6d1c7f0e-3b0a-4c55-9f0e-2a8f5b7c9d%02d", i)
+    } }
+  }
+
+  expect_failures = [aws_iam_role_policy.step]
+}
+
+run "snapshot_keys_that_outgrow_a_policy" {
+  command = plan
+
+  variables {
+    name                  = "restore"
+    database              = null
+    snapshot_kms_key_arns = [for i in range(50) : format("arn:aws:kms:eu-west-1:4444555566%02d:key/22222222-2222-4222-8222-222222222222", i)]
+  }
+
+  expect_failures = [aws_iam_role_policy.step]
+}
+
+run "passable_roles_that_outgrow_a_policy" {
+  command = plan
+
+  variables {
+    name               = "restore"
+    database           = null
+    passable_role_arns = [for i in range(100) : format("arn:aws:iam::111122223333:role/platform/databases/monitoring-of-team-%02d", i)]
+  }
+
+  expect_failures = [aws_iam_role_policy.step]
 }

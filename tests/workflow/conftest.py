@@ -13,7 +13,7 @@ from sandbox import samples
 from sandbox.server import Sandbox
 from sandbox.terraform import TerraformRoot
 from tests.workflow import cross_account as example
-from tests.workflow.support import ACCOUNT, REGION, Deployment
+from tests.workflow.support import ACCOUNT, ON_CALL, REGION, Deployment
 from tests.workflow.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +45,7 @@ def simple_variables(sandbox: Sandbox, network: samples.Network) -> dict[str, An
         "db_subnet_group_name": network.db_subnet_group_name,
         "extra_ca_pem": sandbox.ca_pem,
         "passable_role_arns": [f"arn:aws:iam::{ACCOUNT}:role/database-*"],
+        "on_call_email": ON_CALL,
     }
 
 

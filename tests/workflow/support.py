@@ -17,6 +17,7 @@ from sandbox.server import Sandbox
 from sandbox.terraform import TerraformRoot
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
+ON_CALL = "on-call@example.com"
 _deserialize = TypeDeserializer().deserialize
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import samples
 from sandbox.faults import Fault
-from tests.workflow.support import Deployment, assert_audited, assert_failed
+from tests.workflow.support import ACCOUNT, ON_CALL, REGION, Deployment, assert_audited, assert_failed
 
 GOOD = {"target_cluster_id": "never-made", "snapshot_identifier": "source-mysql-snapshot"}
 WITHOUT_SOURCE = {"target_cluster_id": "never-made"}
@@ -230,6 +230,33 @@ def test_a_notification_that_fails_on_the_failure_road_still_fails_the_execution
     assert execution.states[-1] == "RestoreFailedUnreported"
     assert execution.record is not None
     assert execution.record["status"] == "FAILED"
+
+
+def test_who_is_on_call_hears_of_failures_alone(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    sns, sqs, topic = deployment.client("sns"), deployment.client("sqs"), deployment.outputs["topic_arn"]
+    [on_call] = [
+        subscription["SubscriptionArn"]
+        for subscription in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        if subscription["Endpoint"] == ON_CALL
+    ]
+    filter_ = sns.get_subscription_attributes(SubscriptionArn=on_call)["Attributes"]["FilterPolicy"]
+    # No mail goes out of the sandbox: a queue that is subscribed with the same filter stands in for the mailbox.
+    mailbox = sqs.create_queue(QueueName=target)["QueueUrl"]
+    stand_in = sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:{target}",
+        Attributes={"RawMessageDelivery": "true", "FilterPolicy": filter_},
+        ReturnSubscriptionArn=True,
+    )["SubscriptionArn"]
+    failed = deployment.run(WITHOUT_SOURCE)
+    assert deployment.run({**GOOD, "target_cluster_id": target}).status == "SUCCEEDED"
+    sns.unsubscribe(SubscriptionArn=stand_in)
+
+    heard = sqs.receive_message(QueueUrl=mailbox, MaxNumberOfMessages=10)["Messages"]
+    assert [json.loads(message["Body"])["operation_id"] for message in heard] == [failed.operation_id]
 
 
 @pytest.mark.parametrize("operation", ["RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInstance"])

@@ -122,6 +122,18 @@ def _connect_without_tls(engine: str, secret: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
+def test_from_inside_the_vpc_three_services_are_called(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    """What the subnets of the database functions need a route to; KMS is called by these services, not by functions."""
+    before = deployment.sandbox.recorder.recorded
+    succeeded(deployment.run(request_for(mysql_source, target, users=USERS, checks=CHECKS)))
+    for step in ("setup_db_users", "verify_restore"):
+        role = deployment.outputs["role_arns"][step].rpartition("/")[2]
+        calls = deployment.sandbox.recorder.calls(principal=role, since=before)
+        assert {call.service for call in calls} == {"rds", "dynamodb", "secretsmanager"}, step
+
+
 def test_by_cluster_and_utc_date_the_newest_available_snapshot_is_taken(
     deployment: Deployment, mysql_source: samples.Source, target: str
 ) -> None:
