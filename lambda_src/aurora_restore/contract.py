@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aurora_restore import names, setting_rules
+from aurora_restore.database.queries import query_problem
 from aurora_restore.engine.routes import refuse_borders
 from aurora_restore.errors import (
     ConflictingFields,
@@ -400,6 +401,9 @@ def _database_problems(fields: Fields, settings: Settings) -> Iterator[RestoreEr
             if entry["name"].lower() in seen:
                 yield InvalidParameter(f"{name} has {entry['name']!r} twice", field=name)
             seen.add(entry["name"].lower())
+    for ordinal, check in enumerate(fields.get("checks") or ()):
+        if why := query_problem(check["sql"]):
+            yield InvalidParameter(f"The SQL of the check {check['name']!r} {why}", field=f"checks.{ordinal}.sql")
 
 
 # --- the schema -----------------------------------------------------------------------------------------------------

@@ -312,6 +312,50 @@ def test_users_and_checks_need_the_database_phase(name: str) -> None:
     assert parse(request(**{name: []}), database_enabled=False)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1;",
+        "SELECT 1 ; -- done; really",
+        "-- how many\n/* of; them */ # all\n(SELECT count(*) FROM orders)",
+        "with x as (select 1) select * from x",
+        "SHOW server_version",
+        "SELECT count(*) FROM notes WHERE text = 'a; SELECT 2' OR \"a;b\" = `c;d`",
+        "SELECT 'it''s; here'",
+        "SELECT $$a; b$$, $x$; c $$ d$x$",
+        # Where the engines read it differently, it is not for the contract to say.
+        r"SELECT 'it\'s; here'",
+        "SELECT 1 # 2; SELECT 3",
+        "SELECT data #>> '{a,\nb;c}' FROM t",
+        "SELECT 1 /* a /* b */ ; c */",
+        "SELECT a$b$ FROM t; SELECT $c",
+    ],
+)
+def test_sql_that_may_be_a_query(sql: str) -> None:
+    assert parse(request(checks=[{"name": "a", "database": "d", "sql": sql, "equals": 1}]))
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("DELETE FROM orders", "'a' is not a query (SELECT,"),
+        ("/*! SELECT */ DROP TABLE orders", "is not a query"),
+        ("SELECTED", "is not a query"),
+        ("-- SELECT 1", "is not a query"),
+        ("SELECT 1; SELECT 2", "'a' has several statements"),
+        ("SELECT 'a'';b'; /* and */ DELETE FROM orders", "several"),
+        ("SELECT 1;; -- x\nSELECT 2", "several"),
+    ],
+)
+def test_sql_that_can_never_be_run(sql: str, words: str) -> None:
+    checks = [
+        {"name": name, "database": "d", "sql": text, "equals": 1} for name, text in (("b", "SELECT 1"), ("a", sql))
+    ]
+    error = refusal(request(checks=checks))
+    assert (type(error), error.field) == (errors.InvalidParameter, "checks.1.sql")
+    assert words in error.cause
+
+
 # --- defaults -------------------------------------------------------------------------------------------------------
 
 
