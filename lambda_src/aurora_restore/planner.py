@@ -134,6 +134,7 @@ def plan(
             *copied.notes,
             *key_warnings,
             *_version_warnings(way, source),
+            *_range_warnings(request, origins or {}),
             *_warnings(request, facts, source, settings, now),
         ),
         steps=tuple(_steps(request, facts, source, way, instances, expected, (kms_key_id, key_reason), settings)),
@@ -536,6 +537,16 @@ def _version_warnings(way: VersionWay, source: SourceFacts) -> Iterator[str]:
             "fail, the cluster stays at the old version, and the operation fails. If the source uses another "
             "lower_case_table_names than 0, the parameter group of db_cluster_parameter_group_name has to set it: it "
             "cannot be changed later."
+        )
+
+
+def _range_warnings(request: Request, origins: Mapping[str, Origin]) -> Iterator[str]:
+    """A range that the request itself gives in vain; what is copied or a default need not fit every restore."""
+    given = request.serverless_v2_scaling and origins.get("serverless_v2_scaling", "request") == "request"
+    if given and setting_rules.SERVERLESS not in request.classes:
+        yield (
+            "serverless_v2_scaling is given, but no instance is db.serverless: set db_instance_class to "
+            "db.serverless, for all or for an entry of instances, or leave serverless_v2_scaling out."
         )
 
 
