@@ -1,7 +1,7 @@
 """The request: from whatever JSON came in to a typed `Request`, or to errors that say what to change.
 
-`request.schema.json` is the contract: fields, types, patterns, aliases. What a schema cannot say well (that fields go
-together, that a day exists, RDS's rules for names) is said here.
+`request.schema.json` is the contract: fields, types, patterns (each with its words, `x-allowed`), aliases. What a
+schema cannot say well (that fields go together, that a day exists, RDS's rules for names) is said here.
 """
 
 from __future__ import annotations
@@ -458,11 +458,12 @@ def _explain(error: Any, origins: Mapping[str, Origin]) -> RestoreError:
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"allowed: {', '.join(known)}."
         shown = _shortened(unknown[0])
         return UnknownField(f"{field} has no field {shown!r}{origin}; {hint}", field=f"{field}.{shown}")
-    if root == "snapshot_date":
-        return InvalidSnapshotDate(
-            f"snapshot_date {error.value!r} has not the form YYYY-MM-DD{origin}", field="snapshot_date"
-        )
-    return InvalidParameter(f"{field} is {_shown(error.value)}{origin}; {_allowed(error)}", field=field)
+    if rule == "propertyNames":
+        wrong = [_shortened(key) for key in error.value if not re.search(allowed["pattern"], key)]
+        told = f"key{'s' if len(wrong) > 1 else ''} {', '.join(repr(key) for key in wrong)}"
+        return InvalidParameter(f"{field} has the {told}{origin}; allowed: {allowed['x-allowed']}", field=field)
+    kind = InvalidSnapshotDate if root == "snapshot_date" else InvalidParameter
+    return kind(f"{field} is {_shown(error.value)}{origin}; {_allowed(error)}", field=field)
 
 
 def _allowed(error: Any) -> str:
@@ -488,9 +489,7 @@ def _allowed(error: Any) -> str:
         case "oneOf":
             return "exactly one of 'equals' and 'at_least' is needed"
         case "pattern":
-            return f"it must have the form {allowed}{such_as}"
-        case "propertyNames":
-            return f"a key of it has not the form {allowed['pattern']}{such_as}"
+            return f"allowed: {error.definition['x-allowed']}{such_as}"
         case _:
             return f"it breaks the rule {rule!r}{such_as}"
 

@@ -92,7 +92,7 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "instances.0.preferred_maintenance_window",
         "overlaps",
     ),
-    ({"associated_roles": [{"role_arn": "r"}]}, errors.InvalidParameter, "associated_roles.0.role_arn", "form"),
+    ({"associated_roles": [{"role_arn": "r"}]}, errors.InvalidParameter, "associated_roles.0.role_arn", "the ARN of"),
     ({"associated_roles": [{"role_arn": FOREIGN}]}, errors.InvalidParameter, "associated_roles", "another account"),
     (
         {"associated_roles": [{"role_arn": f"{ROLE}{n}", "feature_name": "s3Import"} for n in "12"]},
