@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
@@ -182,8 +182,8 @@ def _normalised(raw: object, where: str, problems: list[RestoreError]) -> Fields
     for given, value in raw.items():
         name = aliases().get(given, given)
         if name not in known:
-            nearest = difflib.get_close_matches(str(given), [*known, *aliases()], n=1)
-            hint = f"did you mean {aliases().get(nearest[0], nearest[0])!r}?" if nearest else "no field is like it."
+            nearest = (aliases().get(name, name) for name in _nearest(str(given), [*known, *aliases()]))
+            hint = _did_you_mean(nearest) or "no field is like it."
             shown = _shortened(given)
             problems.append(UnknownField(f"{where[0].upper()}{where[1:]} has no field {shown!r}; {hint}", field=shown))
         elif name in fields and fields[name] != value:
@@ -191,6 +191,31 @@ def _normalised(raw: object, where: str, problems: list[RestoreError]) -> Fields
         else:
             fields[name] = value
     return fields
+
+
+_SILENT: Final = frozenset({"id", "ids", "identifier", "name"})
+"""Words of a field's name that say nothing of what it is."""
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(name.split("_")) - _SILENT
+
+
+def _nearest(given: str, known: Sequence[str]) -> list[str]:
+    """What a wrong name may stand for: one spelt almost alike, those with its words and fewest others, one spelt
+    somewhat alike."""
+    lowered = given.lower()
+    if almost := difflib.get_close_matches(lowered, known, n=1, cutoff=0.85):
+        return almost
+    words = _words(lowered)
+    others = {name: len(_words(name) - words) for name in known if words and words <= _words(name)}
+    fewest = [name for name, count in others.items() if count == min(others.values())]
+    return fewest[:3] or difflib.get_close_matches(lowered, known, n=1)
+
+
+def _did_you_mean(fields: Iterable[str]) -> str | None:
+    told = " or ".join(repr(name) for name in dict.fromkeys(fields))
+    return f"did you mean {told}?" if told else None
 
 
 def _whole(name: str, value: object) -> bool:
@@ -454,8 +479,7 @@ def _explain(error: Any, origins: Mapping[str, Origin]) -> RestoreError:
     if rule == "additionalProperties" and isinstance(error.value, Mapping) and allowed is False:
         known = list(error.definition["properties"])
         unknown = [name for name in error.value if name not in known]
-        nearest = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"allowed: {', '.join(known)}."
+        hint = _did_you_mean(_nearest(unknown[0], known)) or f"allowed: {', '.join(known)}."
         shown = _shortened(unknown[0])
         return UnknownField(f"{field} has no field {shown!r}{origin}; {hint}", field=f"{field}.{shown}")
     if rule == "propertyNames":

@@ -326,6 +326,30 @@ def test_bad_requests(change: dict[str, Any], kind: type[errors.RestoreError], f
 
 
 @pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("snapshot_identifer", "'snapshot_identifier'"),
+        ("instance", "'instances'"),
+        ("readres", "'readers'"),
+        # What a person calls by fewer words than the field's name has.
+        ("cluster", "'source_cluster_id' or 'target_cluster_id'"),
+        ("cluster_name", "'source_cluster_id' or 'target_cluster_id'"),
+        ("region", "'source_region' or 'target_region'"),
+        ("class", "'db_instance_class'"),
+        ("target", "'target_region' or 'target_cluster_id'"),
+        ("KMS_key", "'kms_key_id'"),
+        ("snapshot", "'snapshot_identifier'"),
+        ("subnet_group", "'db_subnet_group_name'"),
+        # By the spelling again.
+        ("targetClusterId", "'target_cluster_id'"),
+        ("preferred_backups_windows", "'preferred_backup_window'"),
+    ],
+)
+def test_what_an_unknown_field_may_have_meant(given: str, meant: str) -> None:
+    assert refusal(request(**{given: 1})).cause == f"The request has no field {given!r}; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
     "day", ["2026-02-30", "2026-13-01", "22-11-2026", "2026/11/22", "yesterday", "", "2026-11-22T00:00:00Z", 20261122]
 )
 def test_malformed_dates(day: Any) -> None:
