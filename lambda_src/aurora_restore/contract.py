@@ -109,14 +109,14 @@ def parse(
     ]
     between = {name: value for name, value in copied.fields.items() if name not in given}
     merged = merge(given, merge(between, fallback))
-    if problems:
-        return Parsed(None, tuple(problems))
-
     origins: dict[str, Origin] = {
         name: "request" if name in given else "copied" if name in copied.fields else "defaults" for name in merged
     }
-    problems += _source_problems(merged)
     unreadable = _schema_problems(merged, origins)
+    if problems:
+        # Fields that seem to be missing may be those that could not be read.
+        return Parsed(None, (*problems, *(one for one in unreadable if not isinstance(one, MissingParameter))))
+    problems += _source_problems(merged)
     if problems or unreadable:
         return Parsed(None, (*problems, *unreadable))
 

@@ -365,8 +365,15 @@ def test_a_day_in_the_future() -> None:
 
 
 def test_all_findings_are_told_at_once() -> None:
-    error = refusal({**request(readers=16, port=1), "nonsense": 1})
+    # What an unknown field was meant for is not said to be missing.
+    raw = {
+        **request(readers=16, port=1, target_cluster_id=None, snapshot_identifier=None),
+        "taget": "t",
+        "snapshto": "s",
+    }
+    error = refusal(raw)
     assert type(error) is errors.UnknownField
+    assert [item["field"] for item in error.details["findings"]] == ["taget", "snapshto", "readers", "port"]
     error = refusal(request(readers=16, port=1))
     assert [item["field"] for item in error.details["findings"]] == ["readers", "port"]
     assert "port" in error.cause
