@@ -1,7 +1,7 @@
 """The request: from whatever JSON came in to a typed `Request`, or to errors that say what to change.
 
-`request.schema.json` is the contract: fields, types, patterns, aliases. What a schema cannot say well (that fields go
-together, that a day exists, RDS's rules for names) is said here.
+`request.schema.json` is the contract: fields, types, patterns (each with its words, `x-allowed`), aliases. What a
+schema cannot say well (that fields go together, that a day exists, RDS's rules for names) is said here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aurora_restore import names, setting_rules
+from aurora_restore.database.queries import query_problem
 from aurora_restore.engine.routes import refuse_borders
 from aurora_restore.errors import (
     ConflictingFields,
@@ -108,14 +109,14 @@ def parse(
     ]
     between = {name: value for name, value in copied.fields.items() if name not in given}
     merged = merge(given, merge(between, fallback))
-    if problems:
-        return Parsed(None, tuple(problems))
-
     origins: dict[str, Origin] = {
         name: "request" if name in given else "copied" if name in copied.fields else "defaults" for name in merged
     }
-    problems += _source_problems(merged)
     unreadable = _schema_problems(merged, origins)
+    if problems:
+        # Fields that seem to be missing may be those that could not be read.
+        return Parsed(None, (*problems, *(one for one in unreadable if not isinstance(one, MissingParameter))))
+    problems += _source_problems(merged)
     if problems or unreadable:
         return Parsed(None, (*problems, *unreadable))
 
@@ -181,8 +182,8 @@ def _normalised(raw: object, where: str, problems: list[RestoreError]) -> Fields
     for given, value in raw.items():
         name = aliases().get(given, given)
         if name not in known:
-            nearest = difflib.get_close_matches(str(given), [*known, *aliases()], n=1)
-            hint = f"did you mean {aliases().get(nearest[0], nearest[0])!r}?" if nearest else "no field is like it."
+            nearest = (aliases().get(name, name) for name in _nearest(str(given), [*known, *aliases()]))
+            hint = _did_you_mean(nearest) or "no field is like it."
             shown = _shortened(given)
             problems.append(UnknownField(f"{where[0].upper()}{where[1:]} has no field {shown!r}; {hint}", field=shown))
         elif name in fields and fields[name] != value:
@@ -190,6 +191,31 @@ def _normalised(raw: object, where: str, problems: list[RestoreError]) -> Fields
         else:
             fields[name] = value
     return fields
+
+
+_SILENT: Final = frozenset({"id", "ids", "identifier", "name"})
+"""Words of a field's name that say nothing of what it is."""
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(name.split("_")) - _SILENT
+
+
+def _nearest(given: str, known: Sequence[str]) -> list[str]:
+    """What a wrong name may stand for: one spelt almost alike, those with its words and fewest others, one spelt
+    somewhat alike."""
+    lowered = given.lower()
+    if almost := difflib.get_close_matches(lowered, known, n=1, cutoff=0.85):
+        return almost
+    words = _words(lowered)
+    others = {name: len(_words(name) - words) for name in known if words and words <= _words(name)}
+    fewest = [name for name, count in others.items() if count == min(others.values())]
+    return fewest[:3] or difflib.get_close_matches(lowered, known, n=1)
+
+
+def _did_you_mean(fields: Iterable[str]) -> str | None:
+    told = " or ".join(repr(name) for name in dict.fromkeys(fields))
+    return f"did you mean {told}?" if told else None
 
 
 def _whole(name: str, value: object) -> bool:
@@ -400,6 +426,9 @@ def _database_problems(fields: Fields, settings: Settings) -> Iterator[RestoreEr
             if entry["name"].lower() in seen:
                 yield InvalidParameter(f"{name} has {entry['name']!r} twice", field=name)
             seen.add(entry["name"].lower())
+    for ordinal, check in enumerate(fields.get("checks") or ()):
+        if why := query_problem(check["sql"]):
+            yield InvalidParameter(f"The SQL of the check {check['name']!r} {why}", field=f"checks.{ordinal}.sql")
 
 
 # --- the schema -----------------------------------------------------------------------------------------------------
@@ -450,15 +479,15 @@ def _explain(error: Any, origins: Mapping[str, Origin]) -> RestoreError:
     if rule == "additionalProperties" and isinstance(error.value, Mapping) and allowed is False:
         known = list(error.definition["properties"])
         unknown = [name for name in error.value if name not in known]
-        nearest = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"allowed: {', '.join(known)}."
+        hint = _did_you_mean(_nearest(unknown[0], known)) or f"allowed: {', '.join(known)}."
         shown = _shortened(unknown[0])
         return UnknownField(f"{field} has no field {shown!r}{origin}; {hint}", field=f"{field}.{shown}")
-    if root == "snapshot_date":
-        return InvalidSnapshotDate(
-            f"snapshot_date {error.value!r} has not the form YYYY-MM-DD{origin}", field="snapshot_date"
-        )
-    return InvalidParameter(f"{field} is {_shown(error.value)}{origin}; {_allowed(error)}", field=field)
+    if rule == "propertyNames":
+        wrong = [_shortened(key) for key in error.value if not re.search(allowed["pattern"], key)]
+        told = f"key{'s' if len(wrong) > 1 else ''} {', '.join(repr(key) for key in wrong)}"
+        return InvalidParameter(f"{field} has the {told}{origin}; allowed: {allowed['x-allowed']}", field=field)
+    kind = InvalidSnapshotDate if root == "snapshot_date" else InvalidParameter
+    return kind(f"{field} is {_shown(error.value)}{origin}; {_allowed(error)}", field=field)
 
 
 def _allowed(error: Any) -> str:
@@ -484,9 +513,7 @@ def _allowed(error: Any) -> str:
         case "oneOf":
             return "exactly one of 'equals' and 'at_least' is needed"
         case "pattern":
-            return f"it must have the form {allowed}{such_as}"
-        case "propertyNames":
-            return f"a key of it has not the form {allowed['pattern']}{such_as}"
+            return f"allowed: {error.definition['x-allowed']}{such_as}"
         case _:
             return f"it breaks the rule {rule!r}{such_as}"
 

@@ -135,6 +135,7 @@ def plan(
             *copied.notes,
             *key_warnings,
             *_version_warnings(way, source),
+            *_range_warnings(request, origins or {}),
             *_warnings(request, facts, source, settings, now),
         ),
         steps=tuple(_steps(request, facts, source, way, instances, expected, (kms_key_id, key_reason), settings)),
@@ -269,6 +270,13 @@ def _version_refusals(
     if not aurora.version_key(want):
         yield InvalidParameter(f"engine_version {want!r} is not a version, such as {have}", field="engine_version")
         return
+    if full := _full_versions(want, have, facts.upgrades):
+        told = [f"{one} (the {what}'s own)" if one == have else one for one in full[:_SHOWN]]
+        yield InvalidParameter(
+            f"engine_version {want} is not a full version; there {'are' if len(full) > 1 else 'is'} {', '.join(told)}",
+            field="engine_version",
+        )
+        return
     if aurora.version_key(want) < aurora.version_key(have):
         yield EngineDowngrade(
             f"engine_version {want} is older than the {what}'s, {have}: a cluster can be restored at its source's "
@@ -276,17 +284,18 @@ def _version_refusals(
             field="engine_version",
         )
         return
-    if way.major and not request.allow_major_version_upgrade:
-        yield MajorUpgradeRefused(
-            f"engine_version {want} is another major version than the {what}'s, {have}; {offers}",
+    if way.major and facts.upgrades.get(want) is not True:
+        majors = _versions(facts.upgrades, major=True)
+        by = "" if request.allow_major_version_upgrade else ", by allow_major_version_upgrade,"
+        yield EngineVersionNotOffered(
+            f"The {what}'s version {have} cannot be upgraded to {want}; of other major versions{by} it can be to "
+            f"{', '.join(majors[:_SHOWN]) or 'none'}",
             field="engine_version",
         )
         return
-    if way.major and facts.upgrades.get(want) is not True:
-        majors = _versions(facts.upgrades, major=True)
-        yield EngineVersionNotOffered(
-            f"The {what}'s version {have} cannot be upgraded to {want}; of other major versions it can be to "
-            f"{', '.join(majors[:_SHOWN]) or 'none'}",
+    if way.major and not request.allow_major_version_upgrade:
+        yield MajorUpgradeRefused(
+            f"engine_version {want} is another major version than the {what}'s, {have}; {offers}",
             field="engine_version",
         )
         return
@@ -324,6 +333,11 @@ def _station_refusals(facts: Facts, way: VersionWay) -> Iterator[RestoreError]:
         f"upgraded to {way.target}, but to {', '.join(majors[:_SHOWN]) or 'none'}",
         field="engine_version",
     )
+
+
+def _full_versions(asked: str, have: str, upgrades: Mapping[str, bool]) -> list[str]:
+    """The versions of which only the beginning was asked for."""
+    return sorted((one for one in {have, *upgrades} if one.startswith(f"{asked}.")), key=aurora.version_key)
 
 
 def _versions(upgrades: Mapping[str, bool], *, major: bool) -> list[str]:
@@ -537,6 +551,16 @@ def _version_warnings(way: VersionWay, source: SourceFacts) -> Iterator[str]:
             "fail, the cluster stays at the old version, and the operation fails. If the source uses another "
             "lower_case_table_names than 0, the parameter group of db_cluster_parameter_group_name has to set it: it "
             "cannot be changed later."
+        )
+
+
+def _range_warnings(request: Request, origins: Mapping[str, Origin]) -> Iterator[str]:
+    """A range that the request itself gives in vain; what is copied or a default need not fit every restore."""
+    given = request.serverless_v2_scaling and origins.get("serverless_v2_scaling", "request") == "request"
+    if given and setting_rules.SERVERLESS not in request.classes:
+        yield (
+            "serverless_v2_scaling is given, but no instance is db.serverless: set db_instance_class to "
+            "db.serverless, for all or for an entry of instances, or leave serverless_v2_scaling out."
         )
 
 

@@ -20,6 +20,7 @@ from aurora_restore.engine.autoscaling import Autoscaling
 from aurora_restore.engine.routes import SnapshotKey
 from aurora_restore.engine.versions import VersionWay
 from aurora_restore.errors import (
+    AccessDenied,
     InvalidParameter,
     RestoreError,
     SnapshotKeyUnusable,
@@ -311,7 +312,8 @@ def _target_key(
         return have
     wanted = request.kms_key_id or settings.kms_key_arn
     what = f"kms_key_id {wanted}" if request.kms_key_id else f"The deployment's key {wanted}"
-    region = wanted.split(":")[3] if wanted.startswith("arn:") else settings.region
+    arn = wanted.split(":")
+    region = arn[3] if arn[0] == "arn" and len(arn) > 3 else settings.region
     if region != settings.region:
         looks.findings.append(
             TargetKeyInvalid(
@@ -322,12 +324,7 @@ def _target_key(
     try:
         key = keys.describe(own.kms, wanted)
     except ClientError as error:
-        absent = wire_code(error) in {"NotFoundException", "InvalidArnException"}
-        looks.findings.append(
-            TargetKeyInvalid(f"{what} does not exist in {settings.region}", field="kms_key_id")
-            if absent
-            else _finding(error, "kms_key_id")
-        )
+        looks.findings.append(_absent_key(error, f"{what} does not exist in {settings.region}"))
         return None
     problem = key.problem
     if not problem and request.require_local_customer_key:
@@ -339,6 +336,20 @@ def _target_key(
         looks.findings.append(TargetKeyInvalid(f"{what} {problem}", field="kms_key_id"))
         return None
     return key
+
+
+def _absent_key(error: ClientError, absent: str) -> RestoreError:
+    """What may describe its own keys only is denied those that are not there, too."""
+    if wire_code(error) in {"NotFoundException", "InvalidArnException"}:
+        return TargetKeyInvalid(absent, field="kms_key_id")
+    ours = _finding(error, "kms_key_id")
+    if not isinstance(ours, AccessDenied):
+        return ours
+    return TargetKeyInvalid(
+        f"{absent}, or may not be described: {ours.cause}",
+        field="kms_key_id",
+        remedy="Correct kms_key_id; if the key is there, let its policy and the function's role allow kms:DescribeKey.",
+    )
 
 
 # --- where copies are made ------------------------------------------------------------------------------------------

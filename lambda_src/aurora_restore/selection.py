@@ -6,6 +6,7 @@ the order in which RDS lists, which is none (aws-facts: DescribeDBClusterSnapsho
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -71,7 +72,7 @@ def find(view: View, request: Request, now: datetime) -> Selection:
     if not found:
         # RDS wants DBClusterIdentifier to be a cluster that exists: a deleted one's snapshots show without it only.
         found = list(_snapshots(view, None))
-    return choose(found, rule_of(request, view.account), now, living=lambda: _living(view, request))
+    return choose(found, rule_of(request, view), now, living=lambda: _living(view, request))
 
 
 def _by_identifier(view: View, request: Request, identifier: str, now: datetime) -> Selection:
@@ -160,6 +161,7 @@ class Rule:
     """What a snapshot has to be, by day or by selector."""
 
     account: str
+    region: str
     cluster: str
     said_by: str
     """Field of the request that says so."""
@@ -193,14 +195,15 @@ class Rule:
         parts += (
             [f"with tags {', '.join(f'{k}={v}' for k, v in self.selector.tags.items())}"] if self.selector.tags else []
         )
-        return " ".join([*parts, f"in account {self.account}"])
+        return " ".join([*parts, f"in account {self.account}, {self.region}"])
 
 
-def rule_of(request: Request, account: str) -> Rule:
+def rule_of(request: Request, view: View) -> Rule:
     """The rule that a request without a snapshot_identifier states."""
     day = request.snapshot_date
     return Rule(
-        account=account,
+        account=view.account,
+        region=view.region,
         cluster=str(request.source_cluster_id).lower(),
         said_by="snapshot_date" if day else "snapshot_selector",
         resource_id=request.source_cluster_resource_id,
@@ -260,7 +263,17 @@ def _none(everything: Sequence[Described], fitting: Sequence[Described], rule: R
         return SnapshotNotAvailable(f"No {rule} is available: {listed(_newest_of(fitting), now)}", field=rule.said_by)
     of_cluster = [one for one in everything if replace(rule, day=None, selector=SnapshotSelector()).fits(one)]
     there = what_is_there(of_cluster or everything, now, f"of {rule.cluster}" if of_cluster else "at all")
-    return SnapshotNotFound(f"There is no {rule}. {there}", field=rule.said_by)
+    clusters = {str(one.get("DBClusterIdentifier")).lower() for one in everything if account_of(one) == rule.account}
+    if rule.cluster in clusters:
+        return SnapshotNotFound(f"There is no {rule}. {there}", field=rule.said_by)
+    alike = difflib.get_close_matches(rule.cluster, sorted(clusters), n=1)
+    meant = f"; did you mean {alike[0]}?" if alike else "."
+    return SnapshotNotFound(
+        f"There is no {rule}{meant} {there}",
+        field=rule.said_by,
+        remedy="Correct source_cluster_id, or say where the cluster is: source_region, if it is in another region than "
+        f"{rule.region}; source_account_id, if it is of another account.",
+    )
 
 
 def _ambiguous(

@@ -77,13 +77,14 @@ def _scaling(request: Request) -> Iterator[RestoreError]:
         return
     if scaling.min_capacity > scaling.max_capacity:
         yield InvalidParameter(
-            f"min_capacity {scaling.min_capacity} is above max_capacity {scaling.max_capacity}",
+            f"serverless_v2_scaling has a min_capacity of {scaling.min_capacity:g} above its max_capacity of "
+            f"{scaling.max_capacity:g}",
             field="serverless_v2_scaling",
         )
     if scaling.seconds_until_auto_pause is not None and scaling.min_capacity > 0:
         yield ConflictingFields(
-            f"seconds_until_auto_pause is given, but a cluster with a min_capacity of {scaling.min_capacity} never "
-            "pauses",
+            "serverless_v2_scaling has seconds_until_auto_pause, but a cluster with a min_capacity of "
+            f"{scaling.min_capacity:g} never pauses",
             field="serverless_v2_scaling",
             remedy="Set min_capacity to 0, or leave seconds_until_auto_pause out.",
         )
@@ -222,15 +223,18 @@ def _endpoints(request: Request) -> Iterator[RestoreError]:
         seen.add(name.lower())
         if endpoint.static_members and endpoint.excluded_members:
             yield ConflictingFields(
-                f"{name} has both static_members and excluded_members; RDS takes one of them", field=field
+                f"{field} has both static_members and excluded_members; RDS takes one of them", field=field
             )
-        beyond = [member for member in (*endpoint.static_members, *endpoint.excluded_members) if member > count]
-        if beyond:
-            told = ", ".join(str(member) for member in beyond)
-            yield InvalidParameter(
-                f"{name} names the instances {told}, but there are {count}",
-                field=field,
-            )
+        for kind, members in (
+            ("static_members", endpoint.static_members),
+            ("excluded_members", endpoint.excluded_members),
+        ):
+            if beyond := [str(member) for member in members if member > count]:
+                yield InvalidParameter(
+                    f"{field}.{kind} names the instance{'s' if len(beyond) > 1 else ''} {', '.join(beyond)}, but the "
+                    f"cluster has {count}",
+                    field=f"{field}.{kind}",
+                )
 
 
 def _autoscaling(request: Request) -> Iterator[RestoreError]:
@@ -239,7 +243,8 @@ def _autoscaling(request: Request) -> Iterator[RestoreError]:
         return
     if scaling.min_capacity > scaling.max_capacity:
         yield InvalidParameter(
-            f"min_capacity {scaling.min_capacity} is above max_capacity {scaling.max_capacity}",
+            f"reader_autoscaling has a min_capacity of {scaling.min_capacity} above its max_capacity of "
+            f"{scaling.max_capacity}",
             field="reader_autoscaling",
         )
     elif not scaling.min_capacity <= readers <= scaling.max_capacity:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import fastjsonschema
@@ -44,6 +45,21 @@ def test_the_schema_its_examples_and_the_request_agree() -> None:
         validate = fastjsonschema.compile({**spec, "$schema": schema["$schema"]})
         for example in spec["examples"]:
             validate(example)
+
+
+def _patterns(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict) and isinstance(schema.get("pattern"), str):
+        yield schema
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _patterns(part)
+
+
+def test_every_pattern_has_words_which_are_what_is_told_of_it() -> None:
+    found = list(_patterns(contract.schema()))
+    assert len(found) == contract.SCHEMA_FILE.read_text(encoding="utf-8").count('"pattern":')
+    for spec in found:
+        assert spec["x-allowed"]
+        assert not set("^[]{}\\|") & set(spec["x-allowed"])
 
 
 def test_a_full_request_survives_its_record() -> None:
@@ -116,8 +132,13 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
     ({**POINT, "snapshot_date": "2026-11-22"}, errors.ConflictingFields, "restore_to_time", "one source"),
     ({**POINT, "source_cluster_id": None}, errors.MissingSource, "source_cluster_id", "resource_id"),
     ({**CLONE, "source_cluster_id": None}, errors.MissingSource, "source_cluster_id", "clone is given without"),
-    ({**POINT, "restore_to_time": "yesterday"}, errors.InvalidParameter, "restore_to_time", "form"),
-    ({**POINT, "restore_to_time": "2026-11-22T08:00:00"}, errors.InvalidParameter, "restore_to_time", "form"),
+    (
+        {**POINT, "restore_to_time": "yesterday"},
+        errors.InvalidParameter,
+        "restore_to_time",
+        "allowed: latest, or a time",
+    ),
+    ({**POINT, "restore_to_time": "2026-11-22T08:00:00"}, errors.InvalidParameter, "restore_to_time", "its zone"),
     ({**POINT, "restore_to_time": "2026-11-31T08:00:00Z"}, errors.InvalidParameter, "restore_to_time", "calendar"),
     ({**POINT, "restore_to_time": "2026-11-23T09:00:01Z"}, errors.InvalidParameter, "restore_to_time", "future"),
     ({**POINT, "source_region": "us-east-1"}, errors.ConflictingFields, "source_region", "own region"),
@@ -129,12 +150,17 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "source_account_id",
         "source cluster's ARN",
     ),
-    ({**CLONE, "source_cluster_id": f"{CLUSTER_ARN}:x"}, errors.InvalidParameter, "source_cluster_id", "form"),
+    ({**CLONE, "source_cluster_id": f"{CLUSTER_ARN}:x"}, errors.InvalidParameter, "source_cluster_id", "or its ARN"),
     ({"target_cluster_id": None}, errors.MissingParameter, "target_cluster_id", "missing"),
     ({"vpc_security_group_ids": None}, errors.MissingParameter, "vpc_security_group_ids", "missing"),
     ({"db_subnet_group_name": None}, errors.MissingParameter, "db_subnet_group_name", "missing"),
     ({"vpc_security_group_ids": []}, errors.InvalidParameter, "vpc_security_group_ids", "at least 1"),
-    ({"vpc_security_group_ids": ["default"]}, errors.InvalidParameter, "vpc_security_group_ids.0", "form"),
+    (
+        {"vpc_security_group_ids": ["default"]},
+        errors.InvalidParameter,
+        "vpc_security_group_ids.0",
+        "allowed: a security group's id, such as \"sg-",
+    ),
     ({"target_cluster_id": "a--b"}, errors.InvalidParameter, "target_cluster_id", "two hyphens"),
     ({"target_cluster_id": "a-"}, errors.InvalidParameter, "target_cluster_id", "ends with a hyphen"),
     ({"target_cluster_id": "1a"}, errors.InvalidParameter, "target_cluster_id", "letter"),
@@ -144,7 +170,7 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
     ({"readers": "1"}, errors.InvalidParameter, "readers", "integer"),
     ({"port": 80}, errors.InvalidParameter, "port", "at least 1150"),
     ({"deletion_protection": "yes"}, errors.InvalidParameter, "deletion_protection", "boolean"),
-    ({"operation_id": "lock#1"}, errors.InvalidParameter, "operation_id", "form"),
+    ({"operation_id": "lock#1"}, errors.InvalidParameter, "operation_id", "allowed: letters, digits"),
     ({"db_instance_class": "db.serverless"}, errors.MissingParameter, "serverless_v2_scaling", "db.serverless"),
     (
         {"serverless_v2_scaling": {"min_capacity": 4, "max_capacity": 2}},
@@ -152,7 +178,7 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "serverless_v2_scaling",
         "above",
     ),
-    ({"source_region": "Frankfurt"}, errors.InvalidParameter, "source_region", "form"),
+    ({"source_region": "Frankfurt"}, errors.InvalidParameter, "source_region", 'a region\'s name, such as "us-east-1"'),
     ({"source_region": "us-gov-west-1"}, errors.NoCopyRoute, "source_region", "partitions"),
     (
         {"snapshot_identifier": "arn:aws-cn:rds:cn-north-1:123456789012:cluster-snapshot:s"},
@@ -160,7 +186,7 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "source_region",
         "partitions",
     ),
-    ({"source_account_id": "12345"}, errors.InvalidParameter, "source_account_id", "form"),
+    ({"source_account_id": "12345"}, errors.InvalidParameter, "source_account_id", "12 digits"),
     ({"target_region": "us-east-1"}, errors.InvalidParameter, "target_region", "own region"),
     (
         {"snapshot_identifier": ARN, "source_region": "eu-west-1"},
@@ -242,8 +268,30 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "not a cluster snapshot",
     ),
     ({"snapshot_identifier": "arn:aws:s3:x"}, errors.InvalidParameter, "snapshot_identifier", "ARN"),
-    ({"tags": {"aws:x": "y"}}, errors.InvalidParameter, "tags", "key"),
-    ({"tags": {"aurora-restore:operation-id": "y"}}, errors.InvalidParameter, "tags", "key"),
+    (
+        {"tags": {"a": "b", "aws:x": "y"}},
+        errors.InvalidParameter,
+        "tags",
+        "tags has the key 'aws:x'; allowed: one",
+    ),
+    ({"tags": {"aws:x": "y"}}, errors.InvalidParameter, "tags", "not begin with aws: or aurora-restore:, of 1 to 128"),
+    ({"tags": {"é": "y", "": "z"}}, errors.InvalidParameter, "tags", "the keys 'é', ''"),
+    ({"tags": {"a": "é"}}, errors.InvalidParameter, "tags.a", "letters, digits, blanks"),
+    ({"copy_settings_from": "a_b"}, errors.InvalidParameter, "copy_settings_from", "allowed: a cluster's name"),
+    ({"preferred_backup_window": "3-4"}, errors.InvalidParameter, "preferred_backup_window", "hh24:mi-hh24:mi"),
+    (
+        {"preferred_maintenance_window": "Sun:05:00-Sun:06:00"},
+        errors.InvalidParameter,
+        "preferred_maintenance_window",
+        "mon",
+    ),
+    (
+        {"instances": [{"availability_zone": "a"}]},
+        errors.InvalidParameter,
+        "instances.0.availability_zone",
+        "eu-west-1a",
+    ),
+    ({"tags": {"aurora-restore:operation-id": "y"}}, errors.InvalidParameter, "tags", "the key"),
     (
         {"users": [{"name": "a", "access": "admin", "databases": ["d"]}]},
         errors.InvalidParameter,
@@ -278,11 +326,36 @@ def test_bad_requests(change: dict[str, Any], kind: type[errors.RestoreError], f
 
 
 @pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("snapshot_identifer", "'snapshot_identifier'"),
+        ("instance", "'instances'"),
+        ("readres", "'readers'"),
+        # What a person calls by fewer words than the field's name has.
+        ("cluster", "'source_cluster_id' or 'target_cluster_id'"),
+        ("cluster_name", "'source_cluster_id' or 'target_cluster_id'"),
+        ("region", "'source_region' or 'target_region'"),
+        ("class", "'db_instance_class'"),
+        ("target", "'target_region' or 'target_cluster_id'"),
+        ("KMS_key", "'kms_key_id'"),
+        ("snapshot", "'snapshot_identifier'"),
+        ("subnet_group", "'db_subnet_group_name'"),
+        # By the spelling again.
+        ("targetClusterId", "'target_cluster_id'"),
+        ("preferred_backups_windows", "'preferred_backup_window'"),
+    ],
+)
+def test_what_an_unknown_field_may_have_meant(given: str, meant: str) -> None:
+    assert refusal(request(**{given: 1})).cause == f"The request has no field {given!r}; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
     "day", ["2026-02-30", "2026-13-01", "22-11-2026", "2026/11/22", "yesterday", "", "2026-11-22T00:00:00Z", 20261122]
 )
 def test_malformed_dates(day: Any) -> None:
     error = refusal(request(snapshot_identifier=None, source_cluster_id="orders", snapshot_date=day))
     assert (type(error), error.field) == (errors.InvalidSnapshotDate, "snapshot_date")
+    assert "calendar" in error.cause or 'such as "2026-11-22"' in error.cause
 
 
 def test_a_day_in_the_future() -> None:
@@ -292,8 +365,15 @@ def test_a_day_in_the_future() -> None:
 
 
 def test_all_findings_are_told_at_once() -> None:
-    error = refusal({**request(readers=16, port=1), "nonsense": 1})
+    # What an unknown field was meant for is not said to be missing.
+    raw = {
+        **request(readers=16, port=1, target_cluster_id=None, snapshot_identifier=None),
+        "taget": "t",
+        "snapshto": "s",
+    }
+    error = refusal(raw)
     assert type(error) is errors.UnknownField
+    assert [item["field"] for item in error.details["findings"]] == ["taget", "snapshto", "readers", "port"]
     error = refusal(request(readers=16, port=1))
     assert [item["field"] for item in error.details["findings"]] == ["readers", "port"]
     assert "port" in error.cause
@@ -310,6 +390,50 @@ def test_users_and_checks_need_the_database_phase(name: str) -> None:
     error = refusal(request(**{name: value}), database_enabled=False)
     assert (type(error), error.field) == (errors.ConflictingFields, name)
     assert parse(request(**{name: []}), database_enabled=False)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1;",
+        "SELECT 1 ; -- done; really",
+        "-- how many\n/* of; them */ # all\n(SELECT count(*) FROM orders)",
+        "with x as (select 1) select * from x",
+        "SHOW server_version",
+        "SELECT count(*) FROM notes WHERE text = 'a; SELECT 2' OR \"a;b\" = `c;d`",
+        "SELECT 'it''s; here'",
+        "SELECT $$a; b$$, $x$; c $$ d$x$",
+        # Where the engines read it differently, it is not for the contract to say.
+        r"SELECT 'it\'s; here'",
+        "SELECT 1 # 2; SELECT 3",
+        "SELECT data #>> '{a,\nb;c}' FROM t",
+        "SELECT 1 /* a /* b */ ; c */",
+        "SELECT a$b$ FROM t; SELECT $c",
+    ],
+)
+def test_sql_that_may_be_a_query(sql: str) -> None:
+    assert parse(request(checks=[{"name": "a", "database": "d", "sql": sql, "equals": 1}]))
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("DELETE FROM orders", "'a' is not a query (SELECT,"),
+        ("/*! SELECT */ DROP TABLE orders", "is not a query"),
+        ("SELECTED", "is not a query"),
+        ("-- SELECT 1", "is not a query"),
+        ("SELECT 1; SELECT 2", "'a' has several statements"),
+        ("SELECT 'a'';b'; /* and */ DELETE FROM orders", "several"),
+        ("SELECT 1;; -- x\nSELECT 2", "several"),
+    ],
+)
+def test_sql_that_can_never_be_run(sql: str, words: str) -> None:
+    checks = [
+        {"name": name, "database": "d", "sql": text, "equals": 1} for name, text in (("b", "SELECT 1"), ("a", sql))
+    ]
+    error = refusal(request(checks=checks))
+    assert (type(error), error.field) == (errors.InvalidParameter, "checks.1.sql")
+    assert words in error.cause
 
 
 # --- defaults -------------------------------------------------------------------------------------------------------

@@ -42,6 +42,15 @@ sys.exit(', '.join(heavy) or None)
     assert done.returncode == 0, done.stderr
 
 
+def test_the_contract_needs_no_database_connection() -> None:
+    code = """
+import sys
+import aurora_restore.contract
+sys.exit('aurora_restore.database.connection' in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(PACKAGE.parent)})
+
+
 def test_no_clock_but_the_events() -> None:
     """Steps take the time from the event: replayable, and the sandbox's virtual time is everybody's."""
     forbidden = ("datetime.now", "utcnow", "time.time", "time.monotonic", "time.sleep", "date.today")

@@ -192,6 +192,16 @@ def test_snapshots_that_will_not_do(
         ("16.7", errors.EngineVersionNotOffered, "16.8"),
         ("17.4", errors.MajorUpgradeRefused, "16.8"),
         ("15.9", errors.EngineDowngrade, "older"),
+        # Whatever is allowed: no flag makes a target of them.
+        (
+            "17.3",
+            errors.EngineVersionNotOffered,
+            "to 17.3; of other major versions, by allow_major_version_upgrade, it",
+        ),
+        ("99.1", errors.EngineVersionNotOffered, "it can be to 17.4"),
+        ("16", errors.InvalidParameter, "16 is not a full version; there are 16.6 (the snapshot's own), 16.8"),
+        ("17", errors.InvalidParameter, "17 is not a full version; there is 17.4"),
+        ("15", errors.EngineDowngrade, "older"),
     ],
 )
 def test_versions_that_will_not_do(version: str, kind: type[errors.RestoreError], words: str) -> None:

@@ -374,10 +374,27 @@ def test_an_alias_becomes_the_keys_arn() -> None:
     assert (made.kms_key_id, made.warnings) == (KEY_ARN, ())
 
 
-def test_a_denied_target_key() -> None:
+@pytest.mark.parametrize("kms_key_id", [KEY_ARN, "banana", "11111111-2222-3333-4444-000000000000"])
+def test_a_target_key_that_may_not_be_described_may_also_not_exist(kms_key_id: str) -> None:
     aws = FakeAws()
+    aws.kms.denied.add(kms_key_id)
+    error = finding(aws, kms_key_id=kms_key_id)
+    assert error[:2] == ("TargetKeyInvalid", "kms_key_id")
+    assert error[2].startswith(
+        f"kms_key_id {kms_key_id} does not exist in {REGION}, or may not be described: DescribeKey"
+    )
+    with pytest.raises(errors.TargetKeyInvalid, match="let its policy and the function's role allow kms:DescribeKey"):
+        plan(aws, kms_key_id=kms_key_id)
+
+
+def test_the_deployments_key_that_may_not_be_described() -> None:
+    aws = FakeAws(FakeRds(snapshots=[snapshot(KmsKeyId=None)]))
     aws.kms.denied.add(KEY_ARN)
-    assert finding(aws, kms_key_id=KEY_ARN)[:2] == ("AccessDenied", "kms_key_id")
+    assert finding(aws)[2].startswith(f"The deployment's key {KEY_ARN} does not exist in {REGION}, or may not be")
+
+
+def test_what_only_begins_like_an_arn_of_a_key() -> None:
+    assert "does not exist" in finding(FakeAws(), kms_key_id="arn:x")[2]
 
 
 def test_which_key_without_being_asked() -> None:

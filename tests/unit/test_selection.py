@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,14 +14,14 @@ from hypothesis import strategies as st
 from aurora_restore import errors, names, selection
 from aurora_restore.model import SnapshotKind, SnapshotSelector
 from aurora_restore.selection import Rule, Selection
-from tests.unit.core_support import ACCOUNT, NOW, SOURCE_ACCOUNT, snapshot
+from tests.unit.core_support import ACCOUNT, NOW, REGION, SOURCE_ACCOUNT, snapshot
 
 PIPELINES = names.tag_list(names.operation_tags(deployment="arp", operation_id="op", tags={}))
-RULE = Rule(account=ACCOUNT, cluster="orders", said_by="snapshot_selector")
+RULE = Rule(account=ACCOUNT, region=REGION, cluster="orders", said_by="snapshot_selector")
 
 
 def rule(**selector: Any) -> Rule:
-    return Rule(account=ACCOUNT, cluster="orders", said_by="snapshot_selector", selector=SnapshotSelector(**selector))
+    return replace(RULE, selector=SnapshotSelector(**selector))
 
 
 def choose(found: Sequence[dict[str, Any]], by: Rule = RULE, *, living: str | None = None) -> Selection:
@@ -141,9 +142,24 @@ def test_of_many_that_are_not_available_the_newest_are_told() -> None:
 
 def test_none_at_all_lists_others() -> None:
     error = problem([aged("other", 1, DBClusterIdentifier="invoices")])
-    assert "no snapshot of orders in account 123456789012" in error.cause
+    assert "no snapshot of orders in account 123456789012, eu-west-1. The newest" in error.cause
     assert "at all: other (" in error.cause
     assert "No snapshot is there at all" in problem([]).cause
+
+
+def test_where_a_cluster_without_snapshots_may_have_them() -> None:
+    words = "source_region, if it is in another region than eu-west-1"
+    assert words in problem([]).advice
+    assert words in problem([aged("other", 1, DBClusterIdentifier="invoices")]).advice
+    assert words not in problem([aged("other", 1)], rule(type="awsbackup")).advice
+
+
+def test_a_misspelt_cluster_is_likened_to_those_with_snapshots() -> None:
+    found = [aged("a", 1, DBClusterIdentifier="invoices"), *(aged(f"b{n}", n) for n in (1, 2))]
+    assert "did you mean orders?" in problem(found, replace(RULE, cluster="ordesr")).cause
+    assert "did you mean" not in problem(found, replace(RULE, cluster="far")).cause
+    for known in (rule(type="awsbackup"), replace(RULE, resource_id="cluster-OTHER")):
+        assert "did you mean" not in problem(found, known).cause
 
 
 def test_the_pipelines_own_copies_do_not_count() -> None:
@@ -166,7 +182,7 @@ def test_the_pipelines_own_copies_do_not_count() -> None:
 def test_the_snapshots_of_a_restored_cluster_inherit_its_tags_and_count(name: str) -> None:
     inherited = aged(name, 1, TagList=PIPELINES)
     assert chosen([inherited, aged("older", 5)]) == name
-    by_day = Rule(account=ACCOUNT, cluster="orders", said_by="snapshot_date", day=date(2026, 11, 23))
+    by_day = Rule(account=ACCOUNT, region=REGION, cluster="orders", said_by="snapshot_date", day=date(2026, 11, 23))
     assert chosen([inherited], by_day) == name
 
 
@@ -199,7 +215,7 @@ def test_no_living_cluster_is_ambiguous(living: str | None, words: str) -> None:
 
 
 def test_a_resource_id_decides() -> None:
-    by = Rule(account=ACCOUNT, cluster="orders", said_by="x", resource_id="cluster-A")
+    by = Rule(account=ACCOUNT, region=REGION, cluster="orders", said_by="x", resource_id="cluster-A")
     assert chosen(TWO, by) == "old"
 
 
@@ -224,7 +240,7 @@ def test_who_lives_is_not_asked_where_it_does_not_matter() -> None:
     def never() -> str | None:
         raise AssertionError("asked")
 
-    by = Rule(account=ACCOUNT, cluster="orders", said_by="x", resource_id="cluster-A")
+    by = Rule(account=ACCOUNT, region=REGION, cluster="orders", said_by="x", resource_id="cluster-A")
     assert selection.choose(TWO, by, NOW, living=never).snapshot
     assert selection.choose([], RULE, NOW, living=never).findings
 
@@ -232,5 +248,5 @@ def test_who_lives_is_not_asked_where_it_does_not_matter() -> None:
 def test_other_accounts_and_other_days_do_not_fit() -> None:
     foreign = aged("foreign", 1, account=SOURCE_ACCOUNT)
     assert chosen([foreign, aged("own", 5)]) == "own"
-    by_day = Rule(account=ACCOUNT, cluster="orders", said_by="snapshot_date", day=date(2026, 11, 22))
+    by_day = Rule(account=ACCOUNT, region=REGION, cluster="orders", said_by="snapshot_date", day=date(2026, 11, 22))
     assert chosen([aged("s", 10), aged("t", 0)], by_day) == "s"

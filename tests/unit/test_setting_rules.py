@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from aurora_restore import contract, errors
+from aurora_restore import contract, errors, planner, preflight
 from aurora_restore.living import Copied
-from tests.unit.core_support import ACCOUNT, NOW, VERSION, FakeRds, request, settings, snapshot, subnet_group
+from tests.unit.core_support import ACCOUNT, NOW, VERSION, FakeAws, FakeRds, request, settings, snapshot, subnet_group
 from tests.unit.test_contract import refusal
 from tests.unit.test_planner import plan
 from tests.unit.test_planner import refusal as plan_refusal
@@ -92,7 +92,7 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "instances.0.preferred_maintenance_window",
         "overlaps",
     ),
-    ({"associated_roles": [{"role_arn": "r"}]}, errors.InvalidParameter, "associated_roles.0.role_arn", "form"),
+    ({"associated_roles": [{"role_arn": "r"}]}, errors.InvalidParameter, "associated_roles.0.role_arn", "the ARN of"),
     ({"associated_roles": [{"role_arn": FOREIGN}]}, errors.InvalidParameter, "associated_roles", "another account"),
     (
         {"associated_roles": [{"role_arn": f"{ROLE}{n}", "feature_name": "s3Import"} for n in "12"]},
@@ -114,10 +114,28 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         "one of them",
     ),
     (
-        {"readers": 1, "custom_endpoints": [{**ENDPOINT, "static_members": [2, 3]}]},
+        {"readers": 1, "custom_endpoints": [{**ENDPOINT, "static_members": [2, 3, 5]}]},
         errors.InvalidParameter,
-        "custom_endpoints.0",
-        "instances 3, but there are 2",
+        "custom_endpoints.0.static_members",
+        "custom_endpoints.0.static_members names the instances 3, 5, but the cluster has 2",
+    ),
+    (
+        {"custom_endpoints": [ENDPOINT, {**ENDPOINT, "db_cluster_endpoint_identifier": "e", "excluded_members": [2]}]},
+        errors.InvalidParameter,
+        "custom_endpoints.1.excluded_members",
+        "custom_endpoints.1.excluded_members names the instance 2, but the cluster has 1",
+    ),
+    (
+        {"serverless_v2_scaling": {"min_capacity": 4.5, "max_capacity": 2}},
+        errors.InvalidParameter,
+        "serverless_v2_scaling",
+        "serverless_v2_scaling has a min_capacity of 4.5 above its max_capacity of 2",
+    ),
+    (
+        {"reader_autoscaling": {**SCALING, "min_capacity": 4}},
+        errors.InvalidParameter,
+        "reader_autoscaling",
+        "reader_autoscaling has a min_capacity of 4 above its max_capacity of 3",
     ),
     ({"reader_autoscaling": SCALING}, errors.ConflictingFields, "reader_autoscaling", "restored with 0"),
     ({"readers": 4, "reader_autoscaling": SCALING}, errors.ConflictingFields, "reader_autoscaling", "restored with 4"),
@@ -315,6 +333,33 @@ def test_who_says_the_topology(given: dict[str, Any], defaults: dict[str, Any], 
 def test_a_copied_value_that_is_wrong_says_whose_it_is() -> None:
     [problem] = layered({}, {**LIVING, "port": 80}, {}).problems
     assert "from the cluster in copy_settings_from" in problem.cause
+
+
+RANGE = {"serverless_v2_scaling": {"min_capacity": 0.5, "max_capacity": 8}}
+
+
+@pytest.mark.parametrize(
+    ("given", "copied", "defaults", "told"),
+    [
+        (RANGE, {}, {}, True),
+        ({**RANGE, "readers": 1}, RANGE, RANGE, True),
+        ({**RANGE, "instances": [{}, {"db_instance_class": "db.serverless"}]}, {}, {}, False),
+        ({**RANGE, "db_instance_class": "db.serverless"}, {}, {}, False),
+        # Nobody asked for it here: a cluster keeps a range that none of its instances needs, and defaults are for all.
+        ({}, RANGE, {}, False),
+        ({}, {}, RANGE, False),
+    ],
+)
+def test_a_range_that_no_instance_uses(given: Any, copied: Any, defaults: Any, told: bool) -> None:
+    found, aws = layered({**request(copy_settings_from="orders"), **given}, copied, defaults), FakeAws()
+    assert found.request is not None
+    facts = preflight.gather(aws, aws.clients, found.request, {}, settings(), NOW)  # type: ignore[arg-type]
+    made = planner.plan(found.request, facts, settings(), NOW, origins=found.origins)
+    warning = (
+        "serverless_v2_scaling is given, but no instance is db.serverless: set db_instance_class to "
+        "db.serverless, for all or for an entry of instances, or leave serverless_v2_scaling out."
+    )
+    assert list(made.warnings) == [warning] * told
 
 
 def test_a_source_of_settings_that_is_not_there_is_the_one_finding() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -13,6 +12,7 @@ from uuid import UUID
 
 from aurora_restore.database.connection import LoginError, SqlError
 from aurora_restore.database.problems import Problem
+from aurora_restore.database.queries import query_problem
 from aurora_restore.database.server import Server, probe
 from aurora_restore.database.users import as_master
 from aurora_restore.errors import CheckNotRunnable, UserLoginFailed, VerificationFailed, VersionMismatch
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 CHECK_TIMEOUT_SECONDS: Final = 60
 """How long one check's query may run on the server."""
-
-# A check asks; it does not change. The read-only transaction refuses writes, this also what is no query at all.
-_QUERY: Final = re.compile(
-    r"(?:\s|\(|(?:--|#)[^\n]*\n|/\*(?!!).*?\*/)*(?:SELECT|WITH|TABLE|VALUES|SHOW)\b", re.IGNORECASE | re.DOTALL
-)
 
 _SHOWN: Final = 200
 """Characters of a result that are reported: a check should answer a number, and the record is no place for data."""
@@ -98,8 +93,8 @@ def run_checks(connector: Connector, master: Login, server: Server, checks: Sequ
 
 
 def _run_check(session: Session, check: Check) -> CheckResult:
-    if not _QUERY.match(check.sql):
-        return _not_run(check, "its SQL is not a query (SELECT, WITH, TABLE, VALUES or SHOW)")
+    if why := query_problem(check.sql):
+        return _not_run(check, f"its SQL {why}")
     try:
         with session.transaction(read_only=True):
             rows = session.query(check.sql)
