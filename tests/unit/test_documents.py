@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,23 @@ def test_every_generated_part_stands_somewhere() -> None:
     text = "".join(document.read_text() for document in generate_docs.documents())
     for name in generate_docs.PARTS:
         assert f"<!-- BEGIN {name} (make docs) -->" in text
+
+
+def test_every_default_of_the_schema_is_in_the_input_reference() -> None:
+    lines = {line.split("`")[1]: line for line in generate_docs.input_reference().splitlines()[2:]}
+    found = []
+
+    def look(prefix: str, fields: dict[str, Any]) -> None:
+        for name, field in fields.items():
+            if "default" in field:
+                found.append(prefix + name)
+                assert lines[prefix + name].count("Default: ") == 1
+            look(f"{prefix}{name}.", field.get("properties", {}))
+            look(f"{prefix}{name}[].", field.get("items", {}).get("properties", {}))
+
+    look("", json.loads((ROOT / "lambda_src/aurora_restore/request.schema.json").read_text())["properties"])
+    assert {"mode", "readers", "snapshot_selector.type"} <= set(found)
+    assert "Default: `\"restore\"`." in lines["mode"]
 
 
 def test_relative_links_lead_somewhere() -> None:
