@@ -161,8 +161,9 @@ def _source(plan: Plan) -> list[str]:
 
 def _restorable(plan: Plan) -> Iterator[str]:
     window = _window(plan)
-    if window.get("restorable_from") and window.get("restorable_to"):
-        yield f"          can be restored to {window['restorable_from']} until {window['restorable_to']} (UTC)"
+    earliest, latest = window.get("restorable_from"), window.get("restorable_to")
+    if earliest and latest:
+        yield f"          can be restored to any time from {earliest} to {latest} (UTC)"
 
 
 def _version(plan: Plan) -> str:

@@ -313,7 +313,7 @@ def test_the_window_of_a_point_in_time_is_told() -> None:
     for moment in ("latest", iso(NOW - timedelta(hours=1))):
         made = told(checked(living(), {**point(), "restore_to_time": moment}))
         assert (made["source"]["restorable_from"], made["source"]["restorable_to"]) == (earliest, latest)
-        assert f"          can be restored to {earliest} until {latest} (UTC)" in made["table"]
+        assert f"          can be restored to any time from {earliest} to {latest} (UTC)" in made["table"]
     clone = told(checked(living(), {**point(), "restore_to_time": None, "clone": True}))
     assert "restorable_from" not in clone["source"]
 
