@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
+from sandbox import DEFAULT_MAX_SERVERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -90,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--state-dir", type=Path, help="folder for databases and functions (default: a temporary one)")
     up.add_argument("--env-file", type=Path, help="write the environment there, to be sourced; removed at the end")
+    up.add_argument(
+        "--max-servers",
+        type=_servers,
+        default=DEFAULT_MAX_SERVERS,
+        help=f"database servers that may run at once, one for each cluster (default: {DEFAULT_MAX_SERVERS})",
+    )
     up.add_argument("--no-data-plane", action="store_true", help="do not run database servers")
     up.add_argument("--account", type=_account, default="111122223333", help="account of the printed environment")
     up.add_argument("--region", default="eu-west-1", help="region of the printed environment")
@@ -195,7 +203,9 @@ def _up(options: argparse.Namespace) -> None:
         signal.signal(number, lambda *_: stop.set())
     try:
         require_region(options.region)
-        sandbox = Sandbox(options.port, options.time_scale, options.state_dir, not options.no_data_plane)
+        sandbox = Sandbox(
+            options.port, options.time_scale, options.state_dir, not options.no_data_plane, options.max_servers
+        )
         sandbox.start()
     except OSError as error:
         reason = error.strerror or error
@@ -425,6 +435,13 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def _servers(text: str) -> int:
+    count = _count(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of servers: 1 or more")
+    return count
 
 
 def _time_scale(text: str) -> float | None:

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
-from sandbox import moto_support
+from sandbox import DEFAULT_MAX_SERVERS, moto_support
 from sandbox.authz import AccessDenied, Authorizer
 from sandbox.clock import VirtualClock
 from sandbox.control import Control
@@ -60,7 +60,8 @@ class Sandbox:
 
     ``time_scale`` is how much faster than real time virtual time runs; None makes it jump to the next event whenever
     nothing is at work. ``state_dir`` takes the files of databases and functions (a temporary folder if None); nothing
-    that the sandbox wrote there is left when it stops. moto keeps its state in the process: one sandbox at a time.
+    that the sandbox wrote there is left when it stops. ``max_servers`` is how many databases may run
+    at once. moto keeps its state in the process: one sandbox at a time.
     """
 
     _one: ClassVar[threading.Lock] = threading.Lock()
@@ -71,11 +72,13 @@ class Sandbox:
         time_scale: float | None = None,
         state_dir: Path | None = None,
         data_plane: bool = True,
+        max_servers: int = DEFAULT_MAX_SERVERS,
     ) -> None:
         self._port = port
         self._time_scale = time_scale
         self._state_dir = state_dir
         self._with_data_plane = data_plane
+        self._max_servers = max_servers
         self._started = False
         self._ends = ExitStack()
 
@@ -106,7 +109,7 @@ class Sandbox:
             rds_tags=lambda arn: self.rds.resource_tags(arn), states_tags=lambda arn: self.states.tags(arn)
         )
         self._ends.callback(self.authorizer.close)
-        self.data_plane = DataPlane(root / "databases", enabled=self._with_data_plane)
+        self.data_plane = DataPlane(root / "databases", enabled=self._with_data_plane, max_servers=self._max_servers)
         self._ends.callback(self.data_plane.close)
         self.rds = RdsService(self.clock, data_plane=self.data_plane, authorize_as_caller=self.authorizer.check_action)
         self.functions = FunctionRunner(

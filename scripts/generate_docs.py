@@ -50,6 +50,8 @@ def input_reference() -> str:
     def add(prefix: str, fields: dict[str, Any], required: list[str]) -> None:
         for name, field in fields.items():
             notes = field.get("description", "")
+            if "default" in field and "Default:" not in notes:
+                notes += f" Default: `{json.dumps(field['default'])}`."
             if aliases := field.get("x-aliases"):
                 notes += f" Also accepted as {', '.join(f'`{alias}`' for alias in aliases)}."
             if examples := field.get("examples"):

@@ -357,6 +357,11 @@ class SourceCluster:
     """It is gone: what is restored are its retained automated backups."""
     restore_to: str | None = None
     """The moment; None is the latest that can be restored, and the present for a clone."""
+    earliest: str | None = None
+    latest: str | None = None
+    """Between these it could be restored when the plan was made."""
+    writer_class: str | None = None
+    """Instance class of its writer, where that shows."""
 
 
 @dataclass(frozen=True)

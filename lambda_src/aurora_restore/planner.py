@@ -621,7 +621,7 @@ def _steps(
     yield from _copy_steps(facts, source, expected, settings)
     yield here(
         "RestoreCluster",
-        f"{_restored(request, facts, source)} as {request.target_cluster_id}, {engine} {way.at_restore}",
+        f"{_restored(request, facts, source)} as {request.target_cluster_id}, {engine} {_at_restore(way)}",
         expected["cluster"],
         *key_and_why,
     )
@@ -646,6 +646,12 @@ def _steps(
     else:
         yield PlanStep("VerifyRestore", "version as planned (the deployment has no database phase)")
     yield PlanStep("Cleanup", "; ".join(_tidying(request, facts)) or "nothing is left to tidy up")
+
+
+def _at_restore(way: VersionWay) -> str:
+    """The version that the restore gives; a major upgrade within it is told where it runs."""
+    minor = way.at_restore != way.have and (way.in_place or not way.major)
+    return f"{way.have} to {way.at_restore}" if minor else way.at_restore
 
 
 def _restored(request: Request, facts: Facts, source: SourceFacts) -> str:

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from aurora_restore import costs, durations
-from aurora_restore.model import Origin, Plan, PlanStep, SourceKind
+from aurora_restore import costs, durations, plan_settings
+from aurora_restore.model import Plan, PlanStep, Request, SourceKind
+from aurora_restore.plan_settings import Told
 
 WIDTH: Final = 118
 """Characters of a line: what a console shows without a break. Only what has no space, a key's ARN, may be longer."""
@@ -15,12 +16,17 @@ WIDTH: Final = 118
 _MIN_LAST: Final = 30
 
 
-def of_plan(plan: Plan) -> dict[str, Any]:
-    """What the execution of a plan puts out. Names the source role's account only: its external id is a secret."""
+def of_plan(plan: Plan, request: Request, tags: Mapping[str, str]) -> dict[str, Any]:
+    """What the execution of a plan puts out; ``tags`` are those of all that the operation would make.
+
+    Nothing in it is a secret. Users, checks and the source account's role are left to the record.
+    """
+    settings = plan_settings.settings(plan, request, tags)
     return {
         "target_cluster_id": plan.target_cluster_id,
         "source": {
             **source(plan),
+            **_window(plan),
             "account": plan.snapshot_account,
             "region": plan.snapshot_region,
             "engine_version": plan.snapshot_engine_version,
@@ -31,13 +37,15 @@ def of_plan(plan: Plan) -> dict[str, Any]:
         "engine": plan.engine,
         "engine_version": plan.engine_version,
         "kms_key_id": plan.kms_key_id,
-        "settings": dict(sorted(plan.origins.items())),
+        "settings": {one.field: {"value": one.value, "origin": one.origin} for one in settings},
+        "origins": dict(sorted(plan.origins.items())),
         "steps": [_step(step) for step in plan.steps],
         "expected_seconds": sum(step.expected_seconds for step in plan.steps),
         "learned_phases": list(plan.learned_phases),
         "costs": [{"name": item.name, "usd": item.usd, "basis": item.basis} for item in plan.costs],
+        "notes": list(_notes(plan, request)),
         "warnings": list(plan.warnings),
-        "table": table(plan),
+        "table": table(plan, request, settings),
     }
 
 
@@ -55,6 +63,13 @@ def source(plan: Plan) -> dict[str, Any]:
     if plan.source_kind is SourceKind.CLONE:
         return told
     return {**told, "deleted": cluster.deleted, "restore_to_time": cluster.restore_to or "latest"}
+
+
+def _window(plan: Plan) -> dict[str, Any]:
+    """Between which moments the source can be restored, where that is asked for; in UTC."""
+    if plan.source_cluster is None or plan.source_kind is not SourceKind.POINT_IN_TIME:
+        return {}
+    return {"restorable_from": plan.source_cluster.earliest, "restorable_to": plan.source_cluster.latest}
 
 
 def source_told(source: Mapping[str, Any]) -> str:
@@ -81,7 +96,19 @@ def _step(step: PlanStep) -> dict[str, Any]:
     }
 
 
-def table(plan: Plan) -> list[str]:
+def _notes(plan: Plan, request: Request) -> Iterator[str]:
+    """What is as it was asked for, and yet may surprise."""
+    cluster, writer = plan.source_cluster, plan.writer.instance_class
+    own = bool(request.instances and request.instances[0].db_instance_class)
+    from_defaults = plan.origins.get("instances" if own else "db_instance_class") == "defaults"
+    if cluster and cluster.writer_class not in (None, writer) and from_defaults:
+        yield (
+            f"The writer will be {writer}, which the deployment's defaults name; the source's writer is "
+            f"{cluster.writer_class}. To have that, name it in the request."
+        )
+
+
+def table(plan: Plan, request: Request, settings: Sequence[Told]) -> list[str]:
     """The plan as lines of `WIDTH` characters or less."""
     total = sum(step.expected_seconds for step in plan.steps)
     key = plan.snapshot_kms_key_id or ""
@@ -89,9 +116,10 @@ def table(plan: Plan) -> list[str]:
         f"PLAN: restore {plan.target_cluster_id} in account {plan.target_account}, {plan.target_region}",
         *_source(plan),
         *_wrapped(f"          encryption {plan.snapshot_key_kind.value} {key}".rstrip(), indent=10),
-        f"Engine:   {plan.engine} {plan.engine_version}",
+        f"Engine:   {plan.engine} {_version(plan)}",
         *_wrapped(f"Key:      {plan.kms_key_id or 'one that AWS owns'}"),
-        *_settings(plan),
+        "",
+        *_settings(plan, request, settings),
         "",
         *_rows(
             ["Step", "Expected", "Where", "What"],
@@ -111,8 +139,9 @@ def table(plan: Plan) -> list[str]:
         *_rows(["Cost", "USD", "How"], [[item.name, _usd(item.usd), item.basis] for item in plan.costs]),
         f"List prices of {costs.PRICED_IN}, an estimate; other regions and discounts differ.",
     ]
-    if plan.warnings:
-        lines += ["", "Warnings", *(line for warning in plan.warnings for line in _item("- ", warning))]
+    for heading, texts in (("Notes", list(_notes(plan, request))), ("Warnings", plan.warnings)):
+        if texts:
+            lines += ["", heading, *(line for text in texts for line in _item("- ", text))]
     return lines
 
 
@@ -126,20 +155,37 @@ def _source(plan: Plan) -> list[str]:
     return [
         *_wrapped(source_told(source(plan))),
         f"          {plan.source_cluster.resource_id}{size}",
+        *_restorable(plan),
     ]
 
 
-_ORIGINS: Final[Mapping[Origin, str]] = {
-    "copied": "the cluster in copy_settings_from",
-    "defaults": "the deployment's defaults",
-}
+def _restorable(plan: Plan) -> Iterator[str]:
+    window = _window(plan)
+    earliest, latest = window.get("restorable_from"), window.get("restorable_to")
+    if earliest and latest:
+        yield f"          can be restored to any time from {earliest} to {latest} (UTC)"
 
 
-def _settings(plan: Plan) -> Iterator[str]:
-    """What the request did not say itself, and who did."""
-    for origin, told in _ORIGINS.items():
-        if fields := sorted(field for field, its in plan.origins.items() if its == origin):
-            yield from _wrapped(f"Settings: from {told}: {', '.join(fields)}")
+def _version(plan: Plan) -> str:
+    if plan.engine_version == plan.snapshot_engine_version:
+        return plan.engine_version
+    kind = "major" if plan.major_upgrade else "minor"
+    return f"{plan.snapshot_engine_version} to {plan.engine_version} ({kind} upgrade)"
+
+
+def _settings(plan: Plan, request: Request, settings: Sequence[Told]) -> Iterator[str]:
+    """One line for each, with what it is and who said so; those that are off together."""
+    shown = [one for one in settings if one.lines != (plan_settings.OFF,)]
+    yield from _rows(
+        ["Setting", "From", "Value"], [[one.label, one.origin, line] for one in shown for line in one.lines]
+    )
+    if off := [one.field for one in settings if one not in shown]:
+        yield from _wrapped(f"Off:      {', '.join(off)}")
+    if request.copy_settings_from:
+        yield f"Copied:   from the cluster {request.copy_settings_from}"
+    told = {one.field for one in settings} | {"readers", "tags", "cost_tags"}
+    if others := [field for field, its in sorted(plan.origins.items()) if its == "defaults" and field not in told]:
+        yield from _wrapped(f"Defaults: also {', '.join(others)}")
 
 
 def findings_table(findings: Iterable[Mapping[str, Any]]) -> list[str]:

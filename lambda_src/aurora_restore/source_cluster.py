@@ -210,6 +210,9 @@ def planned(request: Request, source: SourceFacts) -> SourceCluster | None:
         resource_id=str(source.described["DbClusterResourceId"]),
         deleted=source.cluster.deleted,
         restore_to=None if latest else request.restore_to_time,
+        earliest=iso(source.cluster.earliest) if source.cluster.earliest else None,
+        latest=iso(source.cluster.latest) if source.cluster.latest else None,
+        writer_class=source.cluster.writer_class,
     )
 
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox import DEFAULT_MAX_SERVERS
 from sandbox.dataplane import addresses
 from sandbox.dataplane.engines import EngineAdapter, Past, Place, Rows, environment
 from sandbox.dataplane.forwarder import Forwarder
@@ -71,7 +72,11 @@ class DataPlane:
     """
 
     def __init__(
-        self, root: Path, ca: CertificateAuthority | None = None, enabled: bool = True, max_servers: int = 12
+        self,
+        root: Path,
+        ca: CertificateAuthority | None = None,
+        enabled: bool = True,
+        max_servers: int = DEFAULT_MAX_SERVERS,
     ) -> None:
         self.ca = ca or CertificateAuthority()
         self.enabled = enabled
@@ -399,7 +404,7 @@ class DataPlane:
             if len(self._slots) >= self.max_servers:
                 raise DataPlaneError(
                     f"At most {self.max_servers} database servers run at once: delete instances that are no longer "
-                    "needed, raise max_servers, or switch the data plane off for a large simulation."
+                    "needed, or start the sandbox with a higher --max-servers, or with --no-data-plane."
                 )
             self._slots.add(volume_id)
 

@@ -181,3 +181,34 @@ def test_a_senseless_time_scale_is_refused(scale: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         main(["up", f"--time-scale={scale}"])
     assert "neither a positive number nor 'jump'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("servers", ["0", "-1", "many", "1.5"])
+def test_a_senseless_number_of_servers_is_refused(servers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from sandbox.__main__ import main
+
+    with pytest.raises(SystemExit):
+        main(["up", f"--max-servers={servers}"])
+    assert f"'{servers}' is not a" in capsys.readouterr().err
+
+
+def test_up_takes_how_many_servers_may_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from sandbox import server
+    from sandbox.__main__ import main
+
+    limits = []
+
+    def start(self: Sandbox) -> None:
+        limits.append(self._max_servers)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(server.Sandbox, "start", start)
+    for arguments in ([], ["--max-servers", "40"]):
+        assert main(["up", "--port=0", *arguments]) == 1
+    assert limits == [12, 40]
+    assert "enough" in capsys.readouterr().err
+
+
+def test_the_sandboxs_databases_have_its_limit() -> None:
+    with Sandbox(data_plane=False, max_servers=3) as sandbox:
+        assert sandbox.data_plane.max_servers == 3

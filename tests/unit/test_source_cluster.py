@@ -168,12 +168,16 @@ def test_the_latest_time_and_a_clone() -> None:
 
 
 def test_the_report_and_its_table() -> None:
-    made = plan(living(), **POINT)
-    told = report.of_plan(made)
-    assert told["source"]["kind"] == "point_in_time"
-    assert told["source"]["size_gib"] is None
-    assert any("cluster:orders at 2026-11-23T08:00:00.000Z" in line for line in told["table"])
-    assert any(line.startswith("Clone of: ") for line in report.table(plan(living(), **CLONE)))
+    def told(**changes: Any) -> dict[str, Any]:
+        parsed = contract.parse(request(**changes), defaults={}, operation_id="op", settings=settings(), now=NOW)
+        assert parsed.request is not None
+        return report.of_plan(plan(living(), **changes), parsed.request, {})
+
+    made = told(**POINT)
+    assert made["source"]["kind"] == "point_in_time"
+    assert made["source"]["size_gib"] is None
+    assert any("cluster:orders at 2026-11-23T08:00:00.000Z" in line for line in made["table"])
+    assert any(line.startswith("Clone of: ") for line in told(**CLONE)["table"])
 
 
 def test_the_class_and_its_range_come_from_the_writer() -> None:

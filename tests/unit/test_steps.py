@@ -1350,9 +1350,10 @@ def test_settings_and_topology_are_taken_of_a_living_cluster(workflow: Workflow)
     }  # fmt: skip
     assert any("autoscaling has added" in warning for warning in plan.warnings)
     assert any("orders-staging-reports" in warning for warning in plan.warnings)
-    lines = "\n".join(report.table(plan))
-    assert "from the cluster in copy_settings_from: custom_endpoints" in lines
-    assert "from the deployment's defaults: copy_tags_to_snapshot" in lines
+    told = report.of_plan(plan, wanted, {})
+    assert told["settings"]["custom_endpoints"]["origin"] == "copied"
+    assert told["settings"]["copy_tags_to_snapshot"] == {"value": False, "origin": "defaults"}
+    assert "Copied:   from the cluster orders" in told["table"]
 
 
 def test_a_cluster_that_is_not_there_gives_no_settings(workflow: Workflow) -> None:

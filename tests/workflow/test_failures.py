@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -272,6 +273,41 @@ def test_a_call_that_is_throttled_or_whose_answer_is_lost_is_retried_without_har
     cluster = deployment.cluster(target)
     assert cluster is not None
     assert len(cluster["DBClusterMembers"]) == 2
+
+
+@pytest.mark.parametrize("state", ["RestoreCluster", "ObserveWriter"])
+def test_a_stopped_execution_leaves_all_as_it_is_and_a_redrive_ends_the_restore(
+    deployment: Deployment, mysql_source: samples.Source, target: str, state: str
+) -> None:
+    def entered(arn: str) -> bool:
+        return any(e.get("stateEnteredEventDetails", {}).get("name") == state for e in deployment.history(arn))
+
+    states = deployment.client("stepfunctions")
+    arn = deployment.start({**GOOD, "target_cluster_id": target, "readers": 1})
+    deadline = time.monotonic() + 60
+    while not entered(arn):
+        assert time.monotonic() < deadline, f"{state} was not reached"
+        time.sleep(0.02)
+    states.stop_execution(executionArn=arn)
+    stopped = deployment.wait(arn)
+    assert stopped.status == "ABORTED"
+    assert stopped.record is not None
+    assert stopped.record["status"] == "IN_PROGRESS"
+    assert "expires_at" not in stopped.record
+    assert stopped.messages == []
+    deployment.sandbox.clock.advance(3600)
+
+    states.redrive_execution(executionArn=arn)
+    redriven = deployment.wait(arn)
+    assert redriven.status == "SUCCEEDED", redriven.cause
+    assert redriven.record is not None
+    assert redriven.record["status"] == "SUCCEEDED"
+    assert_audited(redriven)
+    assert len(redriven.messages) == 1
+    cluster = deployment.cluster(target)
+    assert cluster is not None
+    assert len(cluster["DBClusterMembers"]) == 2
+    assert redriven.states.count("SnapshotCheck") == 1, "what was done is not done again"
 
 
 def test_an_unknown_status_is_waited_for(deployment: Deployment, mysql_source: samples.Source, target: str) -> None:

@@ -49,7 +49,7 @@ def handler(ctx: StepContext) -> Verdict:
         {"execution_name": str(execution.get("name", ""))},
     )
     if record.plan is not None:  # an earlier try came this far
-        return _verdict(record)
+        return _verdict(ctx, record)
 
     raw, defaults = ctx.event.get("request"), _defaults(ctx.event.get("defaults_json"))
     copied = living.NOTHING_COPIED
@@ -82,7 +82,7 @@ def handler(ctx: StepContext) -> Verdict:
     )
     filled = source_cluster.filled(request, facts.source)
     refuse_old_sdk(Aurora(ctx.aws.rds), filled, plan, ctx.tags)
-    return _verdict(_save(ctx, filled, plan))
+    return _verdict(ctx, _save(ctx, filled, plan))
 
 
 def _save(ctx: StepContext, request: Request, plan: Plan) -> Record:
@@ -127,7 +127,7 @@ def _may_be_older(request: Request, plan: Plan) -> bool:
     return plan.source_kind is SourceKind.POINT_IN_TIME and request.engine_version is not None
 
 
-def _verdict(record: Record) -> dict[str, Any]:
+def _verdict(ctx: StepContext, record: Record) -> dict[str, Any]:
     plan, request = record.planned, record.wanted
     return {
         "mode": request.mode,
@@ -139,7 +139,7 @@ def _verdict(record: Record) -> dict[str, Any]:
         "copies": [{"ordinal": copy.ordinal, "phase": copy.phase} for copy in plan.copies],
         "copies_needed": bool(plan.copies) or plan.route.share_snapshot,
         "upgrade_needed": plan.upgrades_in_place or _may_be_older(request, plan),
-        "report": report.of_plan(plan) if request.mode == "plan" else None,
+        "report": report.of_plan(plan, request, ctx.tags) if request.mode == "plan" else None,
         "status": record.status.value,
         "phase": record.phase,
     }
