@@ -27,7 +27,7 @@ _LEFT_OUT: Final[Mapping[str, tuple[str, str]]] = {
     "db_parameter_group_name": (RDS, "the engine's default group"),
     "enable_iam_database_authentication": (SOURCE, "as the source's"),
     "backup_retention_period": (SOURCE, "as the source's"),
-    "preferred_backup_window": (SOURCE, "as the source's"),
+    "preferred_backup_window": (RDS, "one that RDS chooses"),
     "preferred_maintenance_window": (RDS, "one that RDS chooses"),
     "auto_minor_version_upgrade": (RDS, "true"),
     "ca_certificate_identifier": (RDS, "the account's default CA"),
@@ -105,7 +105,7 @@ def _origin(plan: Plan, field: str) -> str:
         return origin
     if field == "kms_key_id":
         return SOURCE if plan.kms_key_id == plan.snapshot_kms_key_id else PIPELINE
-    of_the_source = {"port", "storage_type", "enable_iam_database_authentication"}
+    of_the_source = {"port", "storage_type", "enable_iam_database_authentication", "preferred_backup_window"}
     of_its_writer = {"db_instance_class", "serverless_v2_scaling"}
     return SOURCE if field in of_the_source | of_its_writer else PIPELINE
 
