@@ -151,6 +151,8 @@ def test_a_refused_duplicate_touches_nothing() -> None:
     assert TASKS["SnapshotCheck"]["Catch"][0] == {
         "ErrorEquals": ["DuplicateOperation"],
         "ResultPath": "$.error",
-        "Next": "OperationRefused",
+        "Next": "RefuseOperation",
     }
-    assert reachable("OperationRefused") == {"OperationRefused"}
+    assert reachable("RefuseOperation") == {"RefuseOperation", "OperationRefused"}
+    assert not {"RefuseOperation", "OperationRefused"} & TASKS.keys()
+    assert STATES["OperationRefused"]["Error"] == errors.DuplicateOperation.code

@@ -420,7 +420,7 @@ def test_the_pipeline_refuses_a_duplicate_without_touching_anything(sfn: Harness
 
     sfn.functions.handlers["snapshot_check"] = refuse
     execution = sfn.run(pipeline(), {})
-    assert (execution.status, execution.error) == ("FAILED", "DuplicateOperation")
+    assert (execution.status, execution.error, execution.cause) == ("FAILED", "ARP-GENERAL-012", "it runs already")
     assert seen == []
 
 

@@ -111,8 +111,10 @@ def test_a_second_execution_of_an_operation_is_refused_and_touches_nothing(
     second = deployment.run({**request, "target_cluster_id": f"{target}-b"})
 
     assert second.status == "FAILED"
-    assert second.error == "DuplicateOperation"
-    assert "ARP-GENERAL-012" in str(second.cause)
+    assert second.error == "ARP-GENERAL-012"
+    assert str(second.cause).startswith(f"ARP-GENERAL-012: Operation op-{target} belongs to the execution {first.arn} ")
+    assert "stackTrace" not in str(second.cause)
+    assert second.messages == first.messages
     assert "Compensate" not in second.states
     assert second.record == first.record
     assert second.trail == first.trail
