@@ -932,10 +932,24 @@ class Failure:
         return cls(**data)
 
 
-_TIMEOUTS: Final = frozenset({"States.Timeout", "States.HeartbeatTimeout", "Sandbox.Timedout"})
+# A step that ran out of time is not a phase that passed its deadline: no knob of the module's 'deadlines' helps it.
+_FUNCTION_TIMED_OUT: Final = (
+    "Look up the RequestId in the log group of the step's function (the module's output log_group_names). If it was "
+    "only slow, raise the module's lambda.timeout (of setup-db-users and verify-restore: lambda.database_timeout)."
+)
+_NO_ANSWER: Final = (
+    "Look at what the step's function did last in its log group (the module's output log_group_names), and start a new "
+    "operation."
+)
 
 
-def failure_of(caught: Mapping[str, Any]) -> Failure:
+def failure_caught(errors: Mapping[str, Mapping[str, Any]]) -> Failure:
+    """The failure that ended the main road: what its step's Catch has put under the step's name."""
+    step, caught = next(iter(errors.items()))
+    return failure_of(caught, step)
+
+
+def failure_of(caught: Mapping[str, Any], step: str | None = None) -> Failure:
     """The failure behind ``{"Error", "Cause"}``, whether the error was ours, Lambda's or the state machine's."""
     name = str(caught.get("Error", "")) or "Unknown"
     message = _error_message(str(caught.get("Cause", "")))
@@ -944,12 +958,16 @@ def failure_of(caught: Mapping[str, Any]) -> Failure:
         # Our own message: "CODE: cause Remedy: remedy". A cause may quote any words of AWS's; no remedy has these.
         told = message.removeprefix(f"{known.code}: ")
         cause, mark, remedy = told.rpartition(" Remedy: ")
-        return Failure.of(known((cause if mark else told) or (known.__doc__ or name), remedy=remedy if mark else None))
-    if name in _TIMEOUTS or "Task timed out" in message:
-        return Failure.of(OperationTimeout(f"A step ran out of time ({name}): {message or 'no further word'}"))
+        ours = known((cause if mark else told) or (known.__doc__ or name), remedy=remedy if mark else None)
+        return Failure.of(ours, step)
+    who, said = step or "A step", message or "no further word"
+    if name == "Sandbox.Timedout" or "Task timed out" in message:
+        return Failure.of(OperationTimeout(f"{who} ran out of time ({name}): {said}", remedy=_FUNCTION_TIMED_OUT), step)
+    if name in {"States.Timeout", "States.HeartbeatTimeout"}:
+        return Failure.of(OperationTimeout(f"{who} did not answer in time ({name}): {said}", remedy=_NO_ANSWER), step)
     if name.startswith("Lambda.") and "not authorized" in message:
-        return Failure.of(AccessDenied(f"The state machine could not invoke a function ({name}): {message}"))
-    return Failure.of(InternalError(f"A step ended with {name}: {message or 'no further word'}"))
+        return Failure.of(AccessDenied(f"The state machine could not invoke a function ({name}): {message}"), step)
+    return Failure.of(InternalError(f"{who} ended with {name}: {said}"), step)
 
 
 def _error_message(cause: str) -> str:

@@ -1,7 +1,7 @@
 """The message about an outcome: pure, and without secrets (it names secrets, never what is in them).
 
 It is not customised by editing this file: subscribers filter by the message attributes, and programs read the JSON,
-whose layout is versioned; people get the text by e-mail.
+whose layout is versioned; people get the text by e-mail. The JSON is also the output of an execution that succeeded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from aurora_restore import report
+from aurora_restore import identity, outcome, report
 from aurora_restore.errors import Failure
 from aurora_restore.model import Record, ResourceState, Status, iso, parse_time
 from aurora_restore.settings import Settings
@@ -20,6 +20,9 @@ from aurora_restore.settings import Settings
 LAYOUT: Final = "1"
 MAX_SUBJECT: Final = 100  # SNS's limit; ASCII, no line breaks
 MAX_MESSAGE: Final = 240_000  # SNS takes 256 KiB, attributes included (SNS API reference, Publish)
+MAX_OUTPUT: Final = 200_000  # Step Functions takes 256 KiB, and what Lambda adds about its answer is in it
+LONG: Final = ("checks", "results")
+"""What is left out where a document is too long; the record has it."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Message:
     def publish_parameters(self, topic_arn: str) -> dict[str, Any]:
         """For sns:Publish; e-mail gets the text, every other protocol the document."""
         body = self._body(self.document)
-        if len(body) > MAX_MESSAGE:  # many checks with long answers; the record has them all
-            body = self._body({name: value for name, value in self.document.items() if name != "results"})
+        if len(body) > MAX_MESSAGE:
+            body = self._body(self._short)
         return {
             "TopicArn": topic_arn,
             "Subject": self.subject,
@@ -45,6 +48,15 @@ class Message:
                 name: {"DataType": "String", "StringValue": value} for name, value in self.attributes.items() if value
             },
         }
+
+    def output(self) -> Mapping[str, Any]:
+        """For the execution that has succeeded."""
+        return self.document if len(json.dumps(self.document)) <= MAX_OUTPUT else self._short
+
+    @property
+    def _short(self) -> dict[str, Any]:
+        kept = {name: value for name, value in self.document.items() if name not in LONG}
+        return {**kept, "left_out": [name for name in LONG if name in self.document]}
 
     def _body(self, document: Mapping[str, Any]) -> str:
         plain = json.dumps(document, separators=(",", ":"), sort_keys=True)
@@ -59,14 +71,21 @@ def build(
     now: datetime,
     record: Record | None,
     failure: Failure | None,
+    request: object = None,
 ) -> Message:
-    """The message of an operation's end; ``record`` is missing when there is none that is this execution's."""
+    """The message of an operation's end; ``record`` is missing when there is none that is this execution's.
+
+    ``request`` is what came in: not to be trusted, and asked only where the record has no request.
+    """
     status = Status.FAILED if failure else Status.SUCCEEDED
-    word = status.value.lower()
-    target = record.request.target_cluster_id if record and record.request else ""
+    asked = record.request if record else None
+    mode = asked.mode if asked else identity.mode_of(request)
+    target = asked.target_cluster_id if asked else identity.target_of(request)
+    event = f"restore.{status.value.lower()}" if mode == "restore" else "plan.refused"
     document: dict[str, Any] = {
         "version": LAYOUT,
-        "event": f"restore.{word}",
+        "event": event,
+        "mode": mode,
         "operation_id": operation_id,
         "status": status.value,
         "deployment": settings.deployment,
@@ -76,12 +95,17 @@ def build(
         "execution_arn": execution_arn,
         "at": iso(now),
     }
+    if target:
+        document["target_cluster_id"] = target
     if record:
         document |= _of_record(record, now)
     if failure:
         document["error"] = failure.to_mapping()
+    if failure and record and mode == "restore":
+        document["remains"] = outcome.remains(record)
     attributes = {
-        "event": f"restore.{word}",
+        "event": event,
+        "mode": mode,
         "status": status.value,
         "deployment": settings.deployment,
         "environment": settings.environment,
@@ -90,22 +114,35 @@ def build(
         "error_code": failure.code if failure else "",
     }
     return Message(
-        subject=_subject(f"[{settings.deployment}] Aurora restore {word}: {target or operation_id}"),
+        subject=_subject(f"[{settings.deployment}] {_EVENTS[event]}: {target or operation_id}"),
         document=document,
         text=_text(document),
         attributes=attributes,
     )
 
 
+_EVENTS: Final = {
+    "restore.succeeded": "Aurora restore succeeded",
+    "restore.failed": "Aurora restore failed",
+    "plan.refused": "Plan of an Aurora restore refused",
+}
+
+
 def _of_record(record: Record, now: datetime) -> dict[str, Any]:
-    plan, cluster = record.plan, record.cluster
+    plan = record.plan
     began = parse_time(record.started_at)
+    results = dict(record.results)
+    verification = dict(results.pop("verification", {}))
+    users, checks = results.pop("users", []), verification.pop("checks", [])
     facts: dict[str, Any] = {
         "phase": record.phase,
         "started_at": record.started_at,
+        "finished_at": record.finished_at,
         "duration_seconds": round(max(0.0, (now - began).total_seconds())),
         "warnings": list(record.warnings),
-        "results": dict(record.results),
+        "users": users,
+        "checks": checks,
+        "results": results | ({"verification": verification} if verification else {}),
         "resources": [
             {
                 "kind": item.kind,
@@ -119,8 +156,6 @@ def _of_record(record: Record, now: datetime) -> dict[str, Any]:
         "timings": {phase: _seconds(timing.started_at, timing.ready_at) for phase, timing in record.timings.items()},
         "audit": {"sequence": record.audit_sequence, "hash": record.audit_hash},
     }
-    if record.request:
-        facts["target_cluster_id"] = record.request.target_cluster_id
     if record.requested_by:
         facts["requested_by"] = record.requested_by
     if plan:
@@ -129,8 +164,8 @@ def _of_record(record: Record, now: datetime) -> dict[str, Any]:
             "engine": plan.engine,
             "engine_version": plan.snapshot_engine_version,
         }
-    if cluster:
-        facts["cluster"] = cluster.to_mapping()
+    if record.cluster and outcome.stands(record):
+        facts["cluster"] = record.cluster.to_mapping()
     return facts
 
 
@@ -151,7 +186,11 @@ def _single(error: Mapping[str, Any]) -> list[str]:
 def _text(document: Mapping[str, Any]) -> str:
     """For a person: what happened, to what, and what to do."""
     source, cluster, error = document.get("source"), document.get("cluster"), document.get("error")
-    lines = [f"Aurora restore {document['status']}: operation {document['operation_id']}", ""]
+    if document["event"] == "plan.refused":
+        lines = [f"Plan of an Aurora restore REFUSED: operation {document['operation_id']}"]
+        lines += ["Nothing was created or changed.", ""]
+    else:
+        lines = [f"Aurora restore {document['status']}: operation {document['operation_id']}", ""]
     if error:
         lines += [f"Error:    {error['code']} ({error['error']})"]
         lines += [f"Step:     {error['step']}"] if error.get("step") else []
@@ -170,11 +209,13 @@ def _text(document: Mapping[str, Any]) -> str:
         lines.append(f"Duration: {document['duration_seconds']} s since {document['started_at']}")
     alive = [item for item in document.get("resources", ()) if ResourceState(item["state"]).ours]
     if error and alive:
-        lines += ["", "Still there:"]
+        lines += ["", "Still there (and billed):"]
         lines += [
             f"  {item['kind']} {item['identifier']} ({item['state']}) in {item['account']}, {item['region']}"
             for item in alive
         ]
+    elif "remains" in document:
+        lines += ["", document["remains"]]
     if document.get("warnings"):
         lines += ["", "Warnings:", *(f"  {warning}" for warning in document["warnings"])]
     lines += ["", f"Deployment: {document['deployment']}", f"Execution:  {document['execution_arn']}"]

@@ -1,4 +1,4 @@
-"""How an operation ends in its record: the one place that writes PLANNED, SUCCEEDED and FAILED."""
+"""How an operation ends in its record: the one place that writes PLANNED, SUCCEEDED and FAILED; and what it left."""
 
 from __future__ import annotations
 
@@ -56,3 +56,22 @@ def explained(failure: Failure, record: Record | None) -> Failure:
     if last is not None and (last.error, last.cause) == (failure.error, failure.cause):
         return last
     return failure
+
+
+def remains(record: Record) -> str:
+    """What a failure has left, in one sentence."""
+    made = [item for item in record.resources if item.state is not ResourceState.FOREIGN]
+    if not made:
+        return "Nothing had been made."
+    if alive := [item for item in made if item.state.ours]:
+        told = ", ".join(f"{item.kind} {item.identifier} ({item.state})" for item in alive)
+        return f"Still there (and billed): {told}."
+    if any(item.state is ResourceState.RELEASED for item in made):
+        return "Everything that was made has been removed, but for what other operations still use."
+    return "Everything that was made has been removed."
+
+
+def stands(record: Record) -> bool:
+    """The restored cluster is there, and nobody is deleting it."""
+    there = {ResourceState.CREATED, ResourceState.KEPT, ResourceState.HANDED_OVER}
+    return any(item.kind == "db-cluster" and item.state in there for item in record.resources)

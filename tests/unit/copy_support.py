@@ -284,7 +284,7 @@ class Operation:
                 "step": "Compensate",
                 "request": {"operation_id": self.name},
                 "execution": {"id": self.execution, "name": self.name},
-                "error": caught,
+                "errors": {"PrepareCopies": caught},
             },
         )
 

@@ -151,6 +151,30 @@ def test_foreign_errors_get_a_code(caught: dict[str, str], code: str) -> None:
     assert errors.failure_of(caught).code == code
 
 
+@pytest.mark.parametrize("message", ["RequestId: 1 Error: Task timed out after 600.00 seconds", "Task timed out"])
+def test_a_functions_own_time_limit_is_not_a_phases_deadline(message: str) -> None:
+    caught = {"Error": "Sandbox.Timedout", "Cause": json.dumps({"errorMessage": message})}
+    failure = errors.failure_caught({"SetupDbUsers": caught})
+    assert (failure.code, failure.step) == ("ARP-GENERAL-006", "SetupDbUsers")
+    assert failure.cause == f"SetupDbUsers ran out of time (Sandbox.Timedout): {message}."
+    for word in ("lambda.timeout", "lambda.database_timeout", "log_group_names"):
+        assert word in failure.remedy
+    assert "deadline" not in failure.remedy
+
+
+def test_a_function_that_did_not_answer_has_no_knob() -> None:
+    failure = errors.failure_caught({"ObserveWriter": {"Error": "States.Timeout", "Cause": ""}})
+    assert (failure.code, failure.step) == ("ARP-GENERAL-006", "ObserveWriter")
+    assert "log_group_names" in failure.remedy
+    assert "raise" not in failure.remedy
+
+
+def test_a_phases_deadline_keeps_its_remedy() -> None:
+    raised = errors.OperationTimeout("Phase 'cluster' passed its deadline")
+    caught = {"Error": "OperationTimeout", "Cause": json.dumps({"errorMessage": str(raised)})}
+    assert "'deadlines'" in errors.failure_caught({"ObserveCluster": caught}).remedy
+
+
 def test_several_findings_are_told_at_once() -> None:
     first = errors.TargetExists("A is taken", field="target_cluster_id")
     # AWS's words may look like ours.

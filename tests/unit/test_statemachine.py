@@ -124,6 +124,28 @@ def test_an_error_of_a_copy_is_the_maps() -> None:
     assert reachable("StartCopy", COPY_STATES) == set(COPY_STATES)
 
 
+def test_what_is_caught_says_which_step_ended_with_it() -> None:
+    caught = {
+        name: catch["ResultPath"]
+        for name, state in STATES.items()
+        for catch in state.get("Catch", ())
+        if catch["Next"] == "Compensate"
+    }
+    assert caught == {name: f"$.errors.{name}" for name in caught}
+    # Nothing else is put there: what ended the main road is the only entry.
+    assert sum("$.errors" in json.dumps(state.get("Catch", ())) for state in STATES.values()) == len(caught)
+
+
+def test_a_restore_that_succeeded_puts_out_its_outcome_and_nothing_else() -> None:
+    assert STATES["RestoreSucceeded"] == {"Type": "Succeed"}
+    before = {name for name, state in STATES.items() if "RestoreSucceeded" in next_states(state)}
+    assert before == {"NotifySuccess", "SucceedUnreported"}
+    # The whole state beside the outcome might pass Step Functions' limit, which no Catch of States.ALL catches.
+    assert "ResultPath" not in STATES["NotifySuccess"]
+    assert STATES["NotifySuccess"]["OutputPath"] == "$.outcome"
+    assert set(STATES["SucceedUnreported"]["Parameters"]) == {"outcome"}
+
+
 def test_a_plan_ends_before_anything_is_created() -> None:
     assert reachable("ReportPlan") == {"ReportPlan", "PlanReported"}
     assert STATES["SnapshotCheck"]["Next"] == "PlanOnly?"
@@ -151,6 +173,8 @@ def test_a_refused_duplicate_touches_nothing() -> None:
     assert TASKS["SnapshotCheck"]["Catch"][0] == {
         "ErrorEquals": ["DuplicateOperation"],
         "ResultPath": "$.error",
-        "Next": "OperationRefused",
+        "Next": "RefuseOperation",
     }
-    assert reachable("OperationRefused") == {"OperationRefused"}
+    assert reachable("RefuseOperation") == {"RefuseOperation", "OperationRefused"}
+    assert not {"RefuseOperation", "OperationRefused"} & TASKS.keys()
+    assert STATES["OperationRefused"]["Error"] == errors.DuplicateOperation.code

@@ -376,7 +376,10 @@ def wire(sfn: Harness, laps: int = 3) -> list[tuple[str, str]]:
         "snapshot_check": operation,
         "check_restore_status": observe,
         "compensate": observe,
-        "sns_notification": {"error": "ARP-X-001", "cause": "because", "operation_id": "op", "step": "x"},
+        "sns_notification": {
+            "error": "ARP-X-001", "cause": "because", "operation_id": "op", "step": "x",
+            "outcome": {"status": "SUCCEEDED"},
+        },
     }  # fmt: skip
     names = (
         "restore_snapshot", "configure_cluster", "create_instances", "check_settings", "setup_db_users",
@@ -396,6 +399,33 @@ def test_the_pipeline_succeeds(sfn: Harness) -> None:
     assert functions[-3:] == ["verify_restore", "cleanup", "sns_notification"]
     assert functions.count("check_restore_status") == 12
     assert "compensate" not in functions
+    assert execution.output == '{"status":"SUCCEEDED"}'
+
+
+def test_a_success_that_cannot_be_told_still_has_an_output(sfn: Harness) -> None:
+    wire(sfn)
+
+    def fail(_: Any) -> None:
+        raise FunctionError("Boom", "no")
+
+    sfn.functions.handlers["cleanup"] = sfn.functions.handlers["sns_notification"] = fail
+    execution = sfn.run(pipeline(), {"password": "hunter2"})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    output = json.loads(execution.output or "")
+    told = {name: output[name] for name in ("operation_id", "status", "target_cluster_id", "execution_arn")}
+    assert told == {
+        "operation_id": "op",
+        "status": "SUCCEEDED",
+        "target_cluster_id": "t",
+        "execution_arn": execution.arn,
+    }
+    assert output["started_at"]
+    assert output["warnings"][0].startswith("NotifySuccess ended with Boom: ")
+    assert {name: caught["Error"] for name, caught in output["caught"].items()} == {
+        "cleanup": "Boom",
+        "notification": "Boom",
+    }
+    assert "hunter2" not in str(execution.output)
 
 
 def test_the_pipeline_compensates_and_fails(sfn: Harness) -> None:
@@ -405,8 +435,19 @@ def test_the_pipeline_compensates_and_fails(sfn: Harness) -> None:
         raise FunctionError("ConfigurationFailed", "no")
 
     sfn.functions.handlers["configure_cluster"] = fail
+    told: list[Any] = []
+    notify = sfn.functions.handlers["sns_notification"]
+
+    def noted(event: Any) -> Any:
+        told.append(event["errors"])
+        return notify(event)
+
+    sfn.functions.handlers["sns_notification"] = noted
     execution = sfn.run(pipeline(), {})
     assert (execution.status, execution.error, execution.cause) == ("FAILED", "ARP-X-001", "because")
+    assert [{step: caught["Error"] for step, caught in one.items()} for one in told] == [
+        {"ConfigureCluster": "ConfigurationFailed"}
+    ]
     assert [name for name, _ in seen][-3:] == ["compensate", "compensate", "sns_notification"]
 
 
@@ -420,8 +461,21 @@ def test_the_pipeline_refuses_a_duplicate_without_touching_anything(sfn: Harness
 
     sfn.functions.handlers["snapshot_check"] = refuse
     execution = sfn.run(pipeline(), {})
-    assert (execution.status, execution.error) == ("FAILED", "DuplicateOperation")
+    assert (execution.status, execution.error, execution.cause) == ("FAILED", "ARP-GENERAL-012", "it runs already")
     assert seen == []
+
+
+def test_a_failure_that_cannot_be_told_still_names_its_step(sfn: Harness) -> None:
+    wire(sfn)
+
+    def fail(_: Any) -> None:
+        raise FunctionError("Boom", "no")
+
+    for name in ("configure_cluster", "compensate", "sns_notification"):
+        sfn.functions.handlers[name] = fail
+    execution = sfn.run(pipeline(), {})
+    assert (execution.status, execution.error) == ("FAILED", "ARP-NOTIFY-001")
+    assert '{"ConfigureCluster":{"Error":"Boom"' in str(execution.cause)
 
 
 COPY = {"ordinal": 1, "phase": "copy-1"}

@@ -127,9 +127,16 @@ class Workflow:
         self.step("create_instances", "CreateReaders", role="readers")
         self.until_ready("readers")
 
-    def failing(self, function: str, step: str, error: errors.RestoreError | dict[str, str], **payload: Any) -> Any:
-        caught = error if isinstance(error, dict) else as_caught(error)
-        return self.call(function, step, request=self.request, execution=self.execution, error=caught, **payload)
+    def failing(
+        self,
+        function: str,
+        step: str,
+        error: errors.RestoreError | dict[str, str],
+        failed: str = "RestoreCluster",
+        **payload: Any,
+    ) -> Any:
+        caught = {failed: error if isinstance(error, dict) else as_caught(error)}
+        return self.call(function, step, request=self.request, execution=self.execution, errors=caught, **payload)
 
     def messages(self) -> list[dict[str, Any]]:
         found = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
@@ -160,7 +167,10 @@ def test_the_main_road(workflow: Workflow, capsys: pytest.CaptureFixture[str]) -
     assert not workflow.rds.clusters["orders-staging"]["DeletionProtection"]
     workflow.step("cleanup", "Cleanup")
     assert workflow.rds.clusters["orders-staging"]["DeletionProtection"]
-    assert workflow.step("sns_notification", "NotifySuccess", warnings={})["notified"]
+    told = workflow.step("sns_notification", "NotifySuccess", warnings={})
+    assert told["notified"]
+    output = told["outcome"]
+    assert (output["operation_id"], output["status"], output["mode"]) == ("op", "SUCCEEDED", "restore")
 
     record = workflow.record
     assert record.status is Status.SUCCEEDED
@@ -175,8 +185,13 @@ def test_the_main_road(workflow: Workflow, capsys: pytest.CaptureFixture[str]) -
     assert set(record.timings) == {"cluster", "configure", "writer", "readers"}
     assert all(timing.ready_at for timing in record.timings.values())
 
+    assert record.cluster.endpoint == output["cluster"]["endpoint"]
+    assert (record.started_at, record.finished_at) == (output["started_at"], output["finished_at"])
     [message] = workflow.messages()
     assert (message["event"], message["status"]) == ("restore.succeeded", "SUCCEEDED")
+    # One builder: they differ only by what has been noted about the message itself.
+    assert {name for name in message if message[name] != output[name]} == {"audit"}
+    assert message.keys() == output.keys()
     trail = workflow.trail()
     assert audit.problems(trail, head=record.audit_hash) == []
     # The message was built before the event that tells of it.
@@ -518,6 +533,7 @@ def test_a_failure_before_the_writer_cleans_up(workflow: Workflow) -> None:
     assert workflow.failing("compensate", "Compensate", caught.value)["status"] == "CLEAN"
     told = workflow.failing("sns_notification", "NotifyFailure", caught.value)
     assert told["error"] == "ARP-RESTORE-STATUS-002"
+    assert told["cause"].endswith("(operation_id: op) Everything that was made has been removed.")
     record = workflow.record
     assert {item.state for item in record.resources} == {ResourceState.DELETED}
     assert record.expires_at
@@ -532,7 +548,10 @@ def test_a_failure_after_the_writer_keeps_and_says_so(workflow: Workflow) -> Non
     error = errors.UserCreationFailed("no")
     kept = workflow.failing("compensate", "Compensate", error)
     assert (kept["state"], kept["status"]) == ("READY", "KEPT")
-    workflow.failing("sns_notification", "NotifyFailure", error)
+    told = workflow.failing("sns_notification", "NotifyFailure", error)
+    assert told["cause"].endswith(
+        "Still there (and billed): db-cluster orders-staging (KEPT), db-instance orders-staging-1 (KEPT)."
+    )
     assert not [name for name, _ in workflow.rds.calls if name.startswith("delete")]
     assert {item.state for item in workflow.record.resources} == {ResourceState.KEPT}
     assert workflow.record.expires_at is None
@@ -663,13 +682,47 @@ def test_a_compensation_has_a_deadline(workflow: Workflow) -> None:
     ],
 )
 def test_a_failure_before_there_is_a_record_is_recorded(workflow: Workflow, caught: dict[str, str], code: str) -> None:
-    assert workflow.failing("compensate", "Compensate", caught)["status"] == "NOTHING"
-    assert workflow.failing("sns_notification", "NotifyFailure", caught)["error"] == code
+    assert workflow.failing("compensate", "Compensate", caught, "TakeTurn")["status"] == "NOTHING"
+    told = workflow.failing("sns_notification", "NotifyFailure", caught, "TakeTurn")
+    assert told["error"] == code
+    assert told["cause"].endswith("Nothing had been made.")
     record = workflow.record
     assert record.status is Status.FAILED
     assert record.error is not None
-    assert record.error.code == code
+    assert (record.error.code, record.error.step) == (code, "TakeTurn")
     assert len(workflow.messages()) == 1
+
+
+def test_the_step_that_failed_is_named_if_it_never_came_to_begin(workflow: Workflow) -> None:
+    workflow.up_to_readers()
+    caught = {"Error": "Sandbox.Timedout", "Cause": '{"errorMessage": "Task timed out after 600.00 seconds"}'}
+    workflow.failing("compensate", "Compensate", caught, "SetupDbUsers")
+    told = workflow.failing("sns_notification", "NotifyFailure", caught, "SetupDbUsers")
+    assert workflow.record.phase == "CreateReaders"
+    assert workflow.record.error is not None
+    assert workflow.record.error.step == "SetupDbUsers"
+    assert "SetupDbUsers ran out of time" in told["cause"]
+    assert workflow.messages()[0]["error"]["step"] == "SetupDbUsers"
+
+
+@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize("mode", ["plan", "restore"])
+def test_a_refused_plan_is_no_failed_restore(
+    workflow: Workflow, capsys: pytest.CaptureFixture[str], mode: str, readable: bool
+) -> None:
+    wrong = {"db_instance_class": "db.x9.large"} if readable else {"password": "hunter2"}
+    workflow.request = request(operation_id="op", mode=mode, target_cluster_id="Shop", **wrong)
+    with pytest.raises(errors.RestoreError) as caught:
+        workflow.check()
+    assert (workflow.record.request is not None) == readable
+    workflow.failing("compensate", "Compensate", caught.value, "SnapshotCheck")
+    told = workflow.failing("sns_notification", "NotifyFailure", caught.value, "SnapshotCheck")
+    assert ("Nothing had been made." in told["cause"]) == (mode == "restore")
+    [message] = workflow.messages()
+    event = "plan.refused" if mode == "plan" else "restore.failed"
+    assert (message["event"], message["mode"], message["target_cluster_id"]) == (event, mode, "shop")
+    metrics = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert bool(metrics) == (mode == "restore")
 
 
 def test_compensates_own_failure_does_not_hide_the_first(workflow: Workflow) -> None:
@@ -732,10 +785,12 @@ def test_what_cannot_be_learned_changes_no_outcome(
 def test_a_message_that_cannot_be_sent_changes_no_outcome(workflow: Workflow) -> None:
     workflow.up_to_readers()
     workflow.sns.delete_topic(TopicArn=workflow.settings.topic_arn)
-    assert not workflow.step("sns_notification", "NotifySuccess", warnings={})["notified"]
+    told = workflow.step("sns_notification", "NotifySuccess", warnings={})
+    assert not told["notified"]
     record = workflow.record
     assert record.status is Status.SUCCEEDED
     assert "could not be sent" in record.warnings[0]
+    assert told["outcome"]["warnings"] == list(record.warnings)
 
 
 def test_the_state_tables_failure_does_not_hold_the_message(workflow: Workflow) -> None:

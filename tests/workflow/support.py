@@ -29,6 +29,7 @@ class Execution:
     status: str
     error: str | None
     cause: str | None
+    output: Any
     operation_id: str
     record: dict[str, Any] | None
     trail: list[dict[str, Any]]
@@ -88,6 +89,7 @@ class Deployment:
             status=described["status"],
             error=described.get("error"),
             cause=described.get("cause"),
+            output=json.loads(described["output"]) if "output" in described else None,
             operation_id=operation_id,
             record=self.record(operation_id),
             trail=self.trail(operation_id),

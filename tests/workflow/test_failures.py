@@ -112,8 +112,10 @@ def test_a_second_execution_of_an_operation_is_refused_and_touches_nothing(
     second = deployment.run({**request, "target_cluster_id": f"{target}-b"})
 
     assert second.status == "FAILED"
-    assert second.error == "DuplicateOperation"
-    assert "ARP-GENERAL-012" in str(second.cause)
+    assert second.error == "ARP-GENERAL-012"
+    assert str(second.cause).startswith(f"ARP-GENERAL-012: Operation op-{target} belongs to the execution {first.arn} ")
+    assert "stackTrace" not in str(second.cause)
+    assert second.messages == first.messages
     assert "Compensate" not in second.states
     assert second.record == first.record
     assert second.trail == first.trail
@@ -124,13 +126,23 @@ def test_a_second_execution_of_an_operation_is_refused_and_touches_nothing(
     ("effect", "code"),
     [("raise", "ARP-GENERAL-010"), ("timeout", "ARP-GENERAL-006"), ("deny", "ARP-GENERAL-014")],
 )
-@pytest.mark.parametrize("function", ["snapshot-check", "restore-snapshot", "configure-cluster"])
+@pytest.mark.parametrize(
+    ("function", "step"),
+    [
+        ("snapshot-check", "TakeTurn"),
+        ("restore-snapshot", "RestoreCluster"),
+        ("configure-cluster", "ConfigureCluster"),
+    ],
+)
 def test_a_lambda_that_raises_times_out_or_is_denied_ends_in_failed(
-    deployment: Deployment, mysql_source: samples.Source, target: str, function: str, effect: Any, code: str
+    deployment: Deployment, mysql_source: samples.Source, target: str, function: str, step: str, effect: Any, code: str
 ) -> None:
     deployment.sandbox.faults.add(Fault(function=f"*{function}", effect=effect, error="RuntimeError", times=None))
     execution = deployment.run({**GOOD, "target_cluster_id": target})
     assert_failed(execution, code)
+    assert execution.record is not None
+    assert execution.record["error"]["step"] == step
+    assert ("lambda.timeout" in execution.record["error"]["remedy"]) == (effect == "timeout")
     assert deployment.cluster(target) is None or deployment.cluster(target)["Status"] == "deleting"  # type: ignore[index]
 
 
@@ -155,6 +167,9 @@ def test_a_terminal_status_fails_at_once_with_the_events_that_explain_it(
     assert_failed(execution, "ARP-RESTORE-STATUS-001")
     assert message in str(execution.record)
     assert status in str(execution.cause)
+    assert str(execution.cause).endswith("Everything that was made has been removed.")
+    assert "Everything that was made has been removed." in execution.messages[0]["message"]
+    assert "Endpoint:" not in execution.messages[0]["message"]
     deployment.sandbox.clock.advance(3600)
     assert deployment.cluster(target) is None, "a failure before the writer is available cleans up"
     assert {r["state"] for r in execution.record["resources"]} == {"DELETED"}  # type: ignore[index]
@@ -185,7 +200,13 @@ def test_a_failure_after_the_writer_is_there_keeps_what_was_made_and_says_so(
     cluster = deployment.cluster(target)
     assert cluster is not None
     assert cluster["Status"] == "available"
-    assert target in execution.messages[0]["message"]
+    assert f"Still there (and billed): db-cluster {target} (KEPT)" in str(execution.cause)
+    for told in (
+        "Still there (and billed)",
+        f"Endpoint: {cluster['Endpoint']}",
+        cluster["MasterUserSecret"]["SecretArn"],
+    ):
+        assert told in execution.messages[0]["message"]
     assert "KEPT" in str(execution.record)
     assert "expires_at" not in execution.record  # type: ignore[operator]
 
@@ -202,8 +223,25 @@ def test_what_fails_after_verification_is_a_warning_on_a_good_restore(
     assert execution.record is not None
     assert execution.record["status"] == "SUCCEEDED"
     assert len(execution.record["warnings"]) == 2
+    assert execution.output["warnings"] == execution.record["warnings"]
     assert "Compensate" not in execution.states
     assert_audited(execution)
+
+
+def test_a_good_restore_that_cannot_be_told_still_has_an_output(
+    deployment: Deployment, mysql_source: samples.Source, target: str
+) -> None:
+    deployment.sandbox.faults.add(
+        Fault(function="*-sns-notification", effect="raise", error="RuntimeError", times=None)
+    )
+    execution = deployment.run({**GOOD, "target_cluster_id": target})
+    assert execution.status == "SUCCEEDED", execution.cause
+    assert execution.states[-2:] == ["SucceedUnreported", "RestoreSucceeded"]
+    output = execution.output
+    assert (output["operation_id"], output["status"]) == (execution.operation_id, "SUCCEEDED")
+    assert output["target_cluster_id"] == target
+    assert output["warnings"][0].startswith("NotifySuccess ended with ")
+    assert set(output["caught"]) == {"notification"}
 
 
 def test_compensation_that_cannot_work_still_ends_as_failed_and_notified(
@@ -229,6 +267,8 @@ def test_a_notification_that_fails_on_the_failure_road_still_fails_the_execution
     execution = deployment.run({**GOOD, "target_cluster_id": target})
     assert execution.status == "FAILED"
     assert execution.states[-1] == "RestoreFailedUnreported"
+    assert execution.error == "ARP-NOTIFY-001"
+    assert "ARP-RESTORE-STATUS-001" in str(execution.cause)
     assert execution.record is not None
     assert execution.record["status"] == "FAILED"
 

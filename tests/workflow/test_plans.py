@@ -94,6 +94,7 @@ def test_a_thoroughly_bad_request_is_told_everything_at_once(cross_account: Depl
         ec2.delete_vpc(VpcId=vpc)
 
     assert_failed(execution, "ARP-GENERAL-002")
+    assert f"Plan of an Aurora restore refused: {taken}" in execution.messages[0]["subject"]
     assert _writes(cross_account, before) == set()
     assert execution.record is not None
     findings = execution.record["error"]["details"]["findings"]

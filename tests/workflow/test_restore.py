@@ -78,6 +78,40 @@ def test_rows_from_before_the_snapshot_are_back_and_later_ones_are_not(
     assert "SUCCEEDED" in execution.messages[0]["message"]
 
 
+def test_the_output_is_what_a_caller_needs(deployment: Deployment, mysql_source: samples.Source, target: str) -> None:
+    execution = deployment.run(request_for(mysql_source, target, users=USERS[:1], checks=CHECKS, requested_by="me"))
+
+    record = succeeded(execution)
+    output, cluster = execution.output, deployment.cluster(target)
+    assert cluster is not None
+    secret_arn = _secret_arn(deployment, target)
+    told = {name: output[name] for name in ("operation_id", "status", "target_cluster_id", "warnings", "execution_arn")}
+    assert told == {
+        "operation_id": execution.operation_id,
+        "status": "SUCCEEDED",
+        "target_cluster_id": target,
+        "warnings": [],
+        "execution_arn": execution.arn,
+    }
+    described = {
+        "arn": cluster["DBClusterArn"],
+        "endpoint": cluster["Endpoint"],
+        "reader_endpoint": cluster["ReaderEndpoint"],
+        "port": cluster["Port"],
+        "engine_version": cluster["EngineVersion"],
+        "master_secret_arn": cluster["MasterUserSecret"]["SecretArn"],
+    }
+    assert {name: output["cluster"][name] for name in described} == described
+    assert [(user["name"], user["secret_arn"]) for user in output["users"]] == [("shop_app", secret_arn)]
+    assert [(check["name"], check["actual"], check["passed"]) for check in output["checks"]] == [
+        ("products", "6", True),
+        ("orders", "20", True),
+    ]
+    assert (output["started_at"], output["finished_at"]) == (record["started_at"], record["finished_at"])
+    assert deployment.secret(target, "shop_app")["password"] not in json.dumps(output)
+    assert not {"request", "defaults_json", "wait", "turn"} & output.keys()
+
+
 def test_users_can_do_exactly_what_was_granted(deployment: Deployment, source: samples.Source, target: str) -> None:
     succeeded(deployment.run(request_for(source, target, users=USERS)))
 

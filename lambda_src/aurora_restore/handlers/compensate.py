@@ -8,7 +8,7 @@ from aurora_restore import compensation, outcome, waits
 from aurora_restore.copying import Copying
 from aurora_restore.engine.aurora import Aurora
 from aurora_restore.engine.autoscaling import Autoscaling
-from aurora_restore.errors import failure_of
+from aurora_restore.errors import failure_caught
 from aurora_restore.model import Record, ResourceState, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, logger, step
 
@@ -30,7 +30,7 @@ def handler(ctx: StepContext) -> Verdict:
 
 
 def _record_failure(ctx: StepContext, record: Record) -> Record:
-    failure = outcome.explained(failure_of(ctx.event["error"]), record)
+    failure = outcome.explained(failure_caught(ctx.event["errors"]), record)
     ttl = ctx.settings.record_ttl_days
 
     def fail(record: Record) -> Record:

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aurora_restore import history, metrics, notification, outcome
-from aurora_restore.errors import Failure, RestoreError, failure_of, translate
+from aurora_restore import history, identity, metrics, notification, outcome
+from aurora_restore.errors import Failure, RestoreError, failure_caught, failure_of, translate
 from aurora_restore.model import Record, Status, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, logger, step
 
 MAX_CAUSE: Final = 20_000
-"""Characters of the execution's cause: an error's (`errors.MAX_CAUSE`), its remedy, and what became of the message."""
+"""Characters of the execution's cause: an error's (`errors.MAX_CAUSE`), its remedy, what is left, and the message."""
 
 
 @step(audited=False)
@@ -39,7 +39,11 @@ def _notify_success(ctx: StepContext) -> Verdict:
         metrics.succeeded(ctx.settings.deployment, _duration(ctx, record), ctx.now)
         _learn(ctx, record)
     problem = _publish(ctx, record, None)
-    return {"status": Status.SUCCEEDED.value, "notified": problem is None}
+    return {
+        "status": Status.SUCCEEDED.value,
+        "notified": problem is None,
+        "outcome": _message(ctx, ctx.record, None).output(),
+    }
 
 
 def _learn(ctx: StepContext, record: Record) -> None:
@@ -57,7 +61,7 @@ def _warnings(ctx: StepContext) -> tuple[str, ...]:
 
 
 def _notify_failure(ctx: StepContext) -> Verdict:
-    failure = failure_of(ctx.event["error"])
+    failure = failure_caught(ctx.event["errors"])
     record: Record | None = None
     try:
         record, failure = _record_failure(ctx, failure)
@@ -67,6 +71,8 @@ def _notify_failure(ctx: StepContext) -> Verdict:
         logger.error("outcome_not_recorded", extra={"reason": f"{type(error).__name__}: {error}"})
     problem = _publish(ctx, record, failure)
     cause = f"{failure.message} (operation_id: {ctx.operation_id})"
+    if record is not None and _mode(ctx, record) == "restore":
+        cause += f" {outcome.remains(record)}"
     if problem:
         cause += f" The notification could not be sent: {problem}"
     return {"error": failure.code, "cause": cause[:MAX_CAUSE]}
@@ -109,8 +115,12 @@ def _unclaimed(ctx: StepContext) -> Record:
 
 
 def _count(ctx: StepContext, record: Record, failure: Failure) -> None:
-    if record.notified_at is None:
+    if record.notified_at is None and _mode(ctx, record) == "restore":
         metrics.failed(ctx.settings.deployment, failure.code, _duration(ctx, record), ctx.now)
+
+
+def _mode(ctx: StepContext, record: Record) -> str:
+    return record.request.mode if record.request else identity.mode_of(ctx.event.get("request"))
 
 
 def _duration(ctx: StepContext, record: Record) -> float:
@@ -121,14 +131,7 @@ def _publish(ctx: StepContext, record: Record | None, failure: Failure | None) -
     """Publish once; returns why it could not be done, which also becomes a warning in the record."""
     if record is not None and record.notified_at is not None:
         return None
-    message = notification.build(
-        settings=ctx.settings,
-        operation_id=ctx.operation_id,
-        execution_arn=ctx.execution_arn,
-        now=ctx.now,
-        record=record,
-        failure=failure,
-    )
+    message = _message(ctx, record, failure)
     try:
         ctx.aws.sns.publish(**message.publish_parameters(ctx.settings.topic_arn))
     except (ClientError, BotoCoreError) as error:
@@ -138,6 +141,18 @@ def _publish(ctx: StepContext, record: Record | None, failure: Failure | None) -
         return problem.cause
     _note(ctx, record, "notified", None)
     return None
+
+
+def _message(ctx: StepContext, record: Record | None, failure: Failure | None) -> notification.Message:
+    return notification.build(
+        settings=ctx.settings,
+        operation_id=ctx.operation_id,
+        execution_arn=ctx.execution_arn,
+        now=ctx.now,
+        record=record,
+        failure=failure,
+        request=ctx.event.get("request"),
+    )
 
 
 def _note(ctx: StepContext, record: Record | None, event: str, warning: str | None) -> None:
