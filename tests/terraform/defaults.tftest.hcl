@@ -79,7 +79,7 @@ run "environment_of_functions" {
       ARP_WAIT_CAP_SECONDS         = "600"
       ARP_RDS_CALLS_PER_SECOND     = "2"
       ARP_COPY_LANES               = "5"
-      ARP_DEADLINES                = "{\"cluster\":86400,\"compensate\":14400,\"configure\":7200,\"copy\":86400,\"instance\":21600,\"queue\":172800}"
+      ARP_DEADLINES                = "{\"cluster\":86400,\"compensate\":86400,\"configure\":7200,\"copy\":86400,\"instance\":21600,\"queue\":172800}"
       ARP_DATABASE                 = "enabled"
       ARP_DB_CONNECT_TIMEOUT       = "10"
       ARP_EXTRA_CA_PEM             = ""
