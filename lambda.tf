@@ -72,6 +72,7 @@ locals {
     ARP_DATABASE                 = local.database_enabled ? "enabled" : "disabled"
     ARP_DB_CONNECT_TIMEOUT       = tostring(local.database_enabled ? var.database.connect_timeout_seconds : 10)
     ARP_EXTRA_CA_PEM             = local.database_enabled ? var.database.extra_ca_pem : ""
+    ARP_SOURCE_HASH              = substr(local.package_source_hash, 0, 12) # a prebuilt zip of other sources is refused
     POWERTOOLS_METRICS_NAMESPACE = "AuroraRestore"
     POWERTOOLS_LOG_LEVEL         = var.lambda.log_level
   }

@@ -337,7 +337,7 @@ variable "log_retention_days" {
 
 variable "lambda_package" {
   description = <<-EOT
-    A prebuilt zip instead of the one that the module builds at apply; scripts/package.py makes such a zip.
+    A prebuilt zip instead of the one that the module builds at apply; scripts/package.py of the same version of the module makes it, and functions refuse one of other sources.
     - `filename`: a local zip, uploaded to the module's bucket; or
     - `s3_bucket`, `s3_key`, `s3_object_version`: an object in a bucket of this region
   EOT

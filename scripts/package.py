@@ -28,6 +28,9 @@ PACKAGE = "aurora_restore"
 # What the zip takes from the package; its hash is over these, the lock and this file. package.tf has the same list.
 SOURCE_SUFFIXES = (".py", ".json", ".pem")
 
+# A file of the zip that says which sources it was built from: functions refuse another module's zip.
+SOURCE_HASH_FILE = f"{PACKAGE}/source_hash.txt"
+
 # The oldest runtime that the module allows. The wheels are pure, so that one zip serves all of them.
 PYTHON_VERSION = "3.11"
 # Zip's own epoch: a date is needed, and this one says that it means nothing.
@@ -96,6 +99,7 @@ def wanted(name: str) -> bool:
 def contents(wheels: list[Path]) -> dict[str, bytes]:
     """Every name in the zip with its content."""
     members = {path.relative_to(SOURCES).as_posix(): path.read_bytes() for path in source_files()}
+    members[SOURCE_HASH_FILE] = f"{source_hash()}\n".encode()
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             for name in filter(wanted, archive.namelist()):

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from aurora_restore.errors import ConfigurationInvalid
@@ -57,6 +58,7 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read the environment; raise ConfigurationInvalid that names what is wrong."""
         env = os.environ if env is None else env
+        refuse_another_package(env.get("ARP_SOURCE_HASH", ""))
         topic_arn = _required(env, "ARP_TOPIC_ARN")
         if len(topic_arn.split(":")) != 6:
             raise ConfigurationInvalid("ARP_TOPIC_ARN is not the ARN of a topic", field="ARP_TOPIC_ARN")
@@ -82,6 +84,23 @@ class Settings:
             database_enabled=database == "enabled",
             db_connect_timeout=_number(env, "ARP_DB_CONNECT_TIMEOUT", 10),
             extra_ca_pem=env.get("ARP_EXTRA_CA_PEM", ""),
+        )
+
+
+def refuse_another_package(expected: str, package: Path = Path(__file__).parent) -> None:
+    """Refuse a prebuilt zip of other sources than the module's, before anything is done: a late step may be missing.
+
+    ``expected`` is the beginning of the module's hash of them (package.tf), empty where nobody asks; the zip has its
+    own (scripts/package.py).
+    """
+    file = package / "source_hash.txt"
+    built = file.read_text().strip() if file.exists() else ""
+    if not built.startswith(expected):
+        raise ConfigurationInvalid(
+            f"The functions' zip was built from other sources ({built[:12] or 'it does not say which'}) than this "
+            f"version of the module has ({expected})",
+            field="lambda_package",
+            remedy="Build the zip of lambda_package again, with scripts/package.py of this version of the module.",
         )
 
 

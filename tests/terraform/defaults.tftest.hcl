@@ -83,6 +83,7 @@ run "environment_of_functions" {
       ARP_DATABASE                 = "enabled"
       ARP_DB_CONNECT_TIMEOUT       = "10"
       ARP_EXTRA_CA_PEM             = ""
+      ARP_SOURCE_HASH              = substr(output.package.source_hash, 0, 12)
       POWERTOOLS_SERVICE_NAME      = "snapshot_check"
       POWERTOOLS_METRICS_NAMESPACE = "AuroraRestore"
       POWERTOOLS_LOG_LEVEL         = "INFO"

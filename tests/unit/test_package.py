@@ -111,6 +111,11 @@ def test_every_source_of_the_package_is_in_the_zip(built: Path) -> None:
     assert missing == {"aurora_restore/py.typed"}, "a kind of file that package.py leaves out"
 
 
+def test_the_zip_says_what_it_was_built_from(built: Path) -> None:
+    with zipfile.ZipFile(built) as archive:
+        assert archive.read(package.SOURCE_HASH_FILE).decode().strip() == package.source_hash()
+
+
 def wheel(folder: Path, *names: str) -> Path:
     """A wheel with these files in it."""
     path = folder / "thing-1.0-py3-none-any.whl"

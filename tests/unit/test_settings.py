@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aurora_restore.errors import ConfigurationInvalid
-from aurora_restore.settings import PHASES_WITH_DEADLINES, Settings
+from aurora_restore.settings import PHASES_WITH_DEADLINES, Settings, refuse_another_package
 from tests.unit.core_support import DEADLINES
 
 ENV = {
@@ -78,3 +78,15 @@ def test_a_missing_variable_is_named(name: str) -> None:
 def test_a_wrong_variable_is_named(name: str, value: str) -> None:
     with pytest.raises(ConfigurationInvalid, match=name):
         Settings.from_env({**ENV, name: value})
+
+
+def test_a_zip_of_other_sources_is_refused(tmp_path: Path) -> None:
+    refuse_another_package("", tmp_path)  # nobody asks
+    with pytest.raises(ConfigurationInvalid, match="it does not say which"):
+        refuse_another_package("a" * 12, tmp_path)
+    (tmp_path / "source_hash.txt").write_text("a" * 64 + "\n")
+    refuse_another_package("a" * 12, tmp_path)
+    with pytest.raises(ConfigurationInvalid, match=r"aaaaaaaaaaaa.*bbbbbbbbbbbb"):
+        refuse_another_package("b" * 12, tmp_path)
+    with pytest.raises(ConfigurationInvalid, match="lambda_package"):
+        Settings.from_env({**ENV, "ARP_SOURCE_HASH": "b" * 12})

@@ -306,6 +306,20 @@ def test_a_prebuilt_zip_from_a_file_then_from_a_bucket(platform: Platform, tmp_p
     empty, printed = platform.root.plan()
     assert empty, printed
 
+    # The module goes on, and the zip does not: the very first call says so.
+    functions = platform["green"].client("lambda")
+    name = platform["green"].functions()["snapshot_check"]["FunctionName"]
+    environment = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(
+        FunctionName=name, Environment={"Variables": {**environment, "ARP_SOURCE_HASH": "f" * 12}}
+    )
+    payload = {"step": "TakeTurn", "now": "2026-11-26T00:00:00.000Z", "execution": {"id": "arn", "name": "n"}}
+    answer = functions.invoke(FunctionName=name, Payload=json.dumps(payload))
+    told = json.load(answer["Payload"])
+    assert told["errorType"] == "ConfigurationInvalid"
+    assert "Build the zip of lambda_package again" in told["errorMessage"]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
+
 
 def test_without_the_database_phase_a_restore_looks_at_the_control_plane_alone(
     platform: Platform, snapshot: str, target: str
