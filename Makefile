@@ -1,8 +1,10 @@
 # The two commands: `make demo` shows the main job to a person, `make test` runs every test. Both do all their own set-up.
 PYTHON ?= python3
 PY     := .venv/bin/python
-# Test processes side by side: one more than the cores of CI, since the SDK's back-off is waited for in real time.
-WORKERS ?= 3
+# Test processes side by side: more than the cores of CI, since Terraform's waits and the SDK's back-off are waited for in
+# real time.
+WORKERS          ?= 3
+WORKFLOW_WORKERS ?= 4
 export TF_CLI_CONFIG_FILE := $(CURDIR)/.build/terraformrc
 # Terraform neither suggests next commands nor looks for a newer version of itself.
 export TF_IN_AUTOMATION := 1
@@ -31,7 +33,7 @@ terraform-test: setup ## The module's interface: terraform validate and terrafor
 	@$(PY) -m scripts.terraform_test
 
 workflow: setup ## The applied module, the real state machine, the real zip and real databases in the sandbox
-	$(PY) -m pytest tests/workflow -n $(WORKERS) --dist loadfile
+	$(PY) -m pytest tests/workflow -n $(WORKFLOW_WORKERS) --dist loadfile
 
 bench: setup ## Benchmarks: measure again, and write the tables of docs/benchmarks.md
 	$(PY) -m bench

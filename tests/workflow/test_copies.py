@@ -261,7 +261,7 @@ def test_without_reuse_each_operation_has_its_own_copy(cross_account: Deployment
 def test_the_sixth_copy_waits_for_a_lane_visibly_and_cheaply(
     cross_account: Deployment, world: World, targets: Any
 ) -> None:
-    arns = [world.snapshot(*ELSEWHERE, "manual", "customer", 600) for _ in range(7)]
+    arns = [world.snapshot(*ELSEWHERE, "manual", "customer") for _ in range(7)]
     runs = [cross_account.start({"snapshot_identifier": arn, "target_cluster_id": targets()}) for arn in arns]
     ids = [run.rsplit(":", 1)[1] for run in runs]
     most, queued = 0, set()
@@ -316,7 +316,7 @@ def test_a_sixth_copy_that_aws_refuses_for_others_copies_is_queued(
 def test_an_operation_that_is_aborted_does_not_block_its_lane_for_ever(
     cross_account: Deployment, world: World, targets: Any
 ) -> None:
-    arns = [world.snapshot(*ELSEWHERE, "manual", "customer", 1000) for _ in range(6)]
+    arns = [world.snapshot(*ELSEWHERE, "manual", "customer", 200) for _ in range(6)]
     runs = [cross_account.start({"snapshot_identifier": arn, "target_cluster_id": targets()}) for arn in arns[:5]]
     until(lambda: len(copying(world)) == 5)
     sixth = cross_account.start({"snapshot_identifier": arns[5], "target_cluster_id": targets()})
