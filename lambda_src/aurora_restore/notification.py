@@ -78,8 +78,7 @@ def build(
     ``request`` is what came in: not to be trusted, and asked only where the record has no request.
     """
     status = Status.FAILED if failure else Status.SUCCEEDED
-    asked = record.request if record else None
-    mode = asked.mode if asked else identity.mode_of(request)
+    asked, mode = record.request if record else None, mode_of(record, request)
     target = asked.target_cluster_id if asked else identity.target_of(request)
     event = f"restore.{status.value.lower()}" if mode == "restore" else "plan.refused"
     document: dict[str, Any] = {
@@ -119,6 +118,11 @@ def build(
         text=_text(document),
         attributes=attributes,
     )
+
+
+def mode_of(record: Record | None, request: object) -> str:
+    """What the operation was to do, "restore" or "plan"; ``request`` is asked where the record has none."""
+    return record.request.mode if record and record.request else identity.mode_of(request)
 
 
 _EVENTS: Final = {

@@ -47,6 +47,11 @@ class Told:
     """For a person: the value, or what is known of it; `OFF` for what is neither given nor there by itself."""
 
     @property
+    def off(self) -> bool:
+        """It is neither given nor there by itself."""
+        return self.lines == (OFF,)
+
+    @property
     def label(self) -> str:
         """For a person, too: tags have theirs in the line."""
         return self.field.partition(".")[0]

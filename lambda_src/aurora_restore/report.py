@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from aurora_restore import costs, durations, plan_settings
+from aurora_restore import costs, durations
 from aurora_restore.model import Plan, PlanStep, Request, SourceKind
-from aurora_restore.plan_settings import Told
+
+if TYPE_CHECKING:
+    from aurora_restore.plan_settings import Told
 
 WIDTH: Final = 118
 """Characters of a line: what a console shows without a break. Only what has no space, a key's ARN, may be longer."""
@@ -21,6 +23,8 @@ def of_plan(plan: Plan, request: Request, tags: Mapping[str, str]) -> dict[str, 
 
     Nothing in it is a secret. Users, checks and the source account's role are left to the record.
     """
+    from aurora_restore import plan_settings  # the only part that needs the table of settings: messages do without
+
     settings = plan_settings.settings(plan, request, tags)
     return {
         "target_cluster_id": plan.target_cluster_id,
@@ -175,11 +179,11 @@ def _version(plan: Plan) -> str:
 
 def _settings(plan: Plan, request: Request, settings: Sequence[Told]) -> Iterator[str]:
     """One line for each, with what it is and who said so; those that are off together."""
-    shown = [one for one in settings if one.lines != (plan_settings.OFF,)]
+    shown = [one for one in settings if not one.off]
     yield from _rows(
         ["Setting", "From", "Value"], [[one.label, one.origin, line] for one in shown for line in one.lines]
     )
-    if off := [one.field for one in settings if one not in shown]:
+    if off := [one.field for one in settings if one.off]:
         yield from _wrapped(f"Off:      {', '.join(off)}")
     if request.copy_settings_from:
         yield f"Copied:   from the cluster {request.copy_settings_from}"

@@ -150,9 +150,11 @@ def _windows(request: Request) -> Iterator[RestoreError]:
             field="preferred_backup_window",
         )
     for field, window in _maintenance_windows(request).items():
-        if not windows.SHORTEST <= windows.length(window) < windows.DAY:
+        if not windows.SHORTEST <= windows.length(window) <= windows.LONGEST_MAINTENANCE:
             yield InvalidParameter(
-                f"{field} {window} is not between {windows.SHORTEST} minutes and a day long", field=field
+                f"{field} {window} is not between {windows.SHORTEST} minutes and 23 hours 30 minutes long: the daily "
+                "backup needs half an hour beside it",
+                field=field,
             )
         elif backup and windows.overlap(backup, window):
             yield ConflictingFields(

@@ -12,7 +12,9 @@ from typing import Any, Final
 SHORTEST: Final = 30
 """Minutes that either window has at least."""
 DAY: Final = 24 * 60
-"""Minutes of a day; a maintenance window is shorter."""
+"""Minutes of a day."""
+LONGEST_MAINTENANCE: Final = DAY - SHORTEST
+"""Minutes: a longer maintenance window meets every backup window, and RDS refuses that."""
 _WEEK: Final = 7 * DAY
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _BACKUP, _MAINTENANCE = "PreferredBackupWindow", "PreferredMaintenanceWindow"

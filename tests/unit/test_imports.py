@@ -51,6 +51,16 @@ sys.exit('aurora_restore.database.connection' in sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(PACKAGE.parent)})
 
 
+@pytest.mark.parametrize("name", ["snapshot_check", "sns_notification"])
+def test_only_a_plan_loads_what_a_plans_report_needs(name: str) -> None:
+    code = f"""
+import sys
+import aurora_restore.handlers.{name}
+sys.exit('aurora_restore.plan_settings' in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(PACKAGE.parent)})
+
+
 def test_no_clock_but_the_events() -> None:
     """Steps take the time from the event: replayable, and the sandbox's virtual time is everybody's."""
     forbidden = ("datetime.now", "utcnow", "time.time", "time.monotonic", "time.sleep", "date.today")

@@ -75,7 +75,7 @@ BAD: list[tuple[dict[str, Any], type[errors.RestoreError], str, str]] = [
         {"preferred_maintenance_window": "sun:05:00-mon:05:00"},
         errors.InvalidParameter,
         "preferred_maintenance_window",
-        "a day",
+        "23 hours 30 minutes",
     ),
     (
         {"preferred_backup_window": "23:30-00:30", "preferred_maintenance_window": "mon:00:00-mon:01:00"},

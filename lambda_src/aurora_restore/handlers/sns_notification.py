@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aurora_restore import history, identity, metrics, notification, outcome
+from aurora_restore import history, metrics, notification, outcome
 from aurora_restore.errors import Failure, RestoreError, failure_caught, failure_of, translate
 from aurora_restore.model import Record, Status, iso, parse_time
 from aurora_restore.runtime import StepContext, Verdict, logger, step
@@ -71,7 +71,7 @@ def _notify_failure(ctx: StepContext) -> Verdict:
         logger.error("outcome_not_recorded", extra={"reason": f"{type(error).__name__}: {error}"})
     problem = _publish(ctx, record, failure)
     cause = f"{failure.message} (operation_id: {ctx.operation_id})"
-    if record is not None and _mode(ctx, record) == "restore":
+    if record is not None and _was_a_restore(ctx, record):
         cause += f" {outcome.remains(record)}"
     if problem:
         cause += f" The notification could not be sent: {problem}"
@@ -115,12 +115,12 @@ def _unclaimed(ctx: StepContext) -> Record:
 
 
 def _count(ctx: StepContext, record: Record, failure: Failure) -> None:
-    if record.notified_at is None and _mode(ctx, record) == "restore":
+    if record.notified_at is None and _was_a_restore(ctx, record):
         metrics.failed(ctx.settings.deployment, failure.code, _duration(ctx, record), ctx.now)
 
 
-def _mode(ctx: StepContext, record: Record) -> str:
-    return record.request.mode if record.request else identity.mode_of(ctx.event.get("request"))
+def _was_a_restore(ctx: StepContext, record: Record) -> bool:
+    return notification.mode_of(record, ctx.event.get("request")) == "restore"
 
 
 def _duration(ctx: StepContext, record: Record) -> float:
